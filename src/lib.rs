@@ -1,0 +1,3 @@
+//! bluetick: WhatsApp delivery you can prove.
+
+pub mod message;

@@ -1,0 +1,2 @@
+//! Bluetick.
+fn main() {}
