@@ -1,3 +1,9 @@
 //! bluetick: WhatsApp delivery you can prove.
 
+pub mod alert;
+pub mod clock;
+pub mod contact;
+pub mod event;
 pub mod message;
+pub mod metrics;
+pub mod store;

@@ -10,29 +10,31 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
+use crate::clock::Time;
+
 /// A message of ours: a UUIDv7, so that ids sort by the time of acceptance. Shown as `msg_` and 32 hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct MessageId(pub [u8; 16]);
 
 impl MessageId {
-    /// The id for a message accepted at `now_ms` (Unix milliseconds), with randomness from outside.
-    pub fn new(now_ms: i64, random: [u8; 10]) -> Self {
-        let millis = u64::try_from(now_ms).unwrap_or(0);
+    /// The id for a message accepted at `now`, with randomness from outside.
+    pub fn new(now: Time, random: [u8; 10]) -> Self {
+        let millis = u64::try_from(now.0).unwrap_or(0);
         Self(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid().into_bytes())
     }
 
     /// The smallest id of that millisecond: where a scan by time begins.
-    pub fn floor(at_ms: i64) -> Self {
+    pub fn floor(at: Time) -> Self {
         let mut bytes = [0; 16];
-        bytes[..6].copy_from_slice(&at_ms.clamp(0, (1 << 48) - 1).to_be_bytes()[2..]);
+        bytes[..6].copy_from_slice(&at.0.clamp(0, (1 << 48) - 1).to_be_bytes()[2..]);
         Self(bytes)
     }
 
     /// The millisecond in which this id was made.
-    pub fn at_ms(self) -> i64 {
+    pub fn at(self) -> Time {
         let mut bytes = [0; 8];
         bytes[2..].copy_from_slice(&self.0[..6]);
-        i64::from_be_bytes(bytes)
+        Time(i64::from_be_bytes(bytes))
     }
 }
 
@@ -170,9 +172,9 @@ mod tests {
 
     #[test]
     fn ids_read_back_what_they_show() {
-        let message = MessageId::new(1_700_000_000_123, [7; 10]);
+        let message = MessageId::new(Time(1_700_000_000_123), [7; 10]);
         assert_eq!(message.to_string().parse(), Ok(message));
-        assert_eq!(message.at_ms(), 1_700_000_000_123);
+        assert_eq!(message.at(), Time(1_700_000_000_123));
         let attempt = AttemptId { message, number: 3, nonce: [9; 16] };
         assert_eq!(attempt.to_string().len(), 44);
         assert_eq!(attempt.to_string().parse(), Ok(attempt));
@@ -182,9 +184,9 @@ mod tests {
 
     #[test]
     fn ids_sort_by_the_time_they_were_made() {
-        let early = MessageId::new(1_000, [255; 10]);
-        let late = MessageId::new(1_001, [0; 10]);
-        assert!(early < late && MessageId::floor(1_001) <= late && early < MessageId::floor(1_001));
+        let early = MessageId::new(Time(1_000), [255; 10]);
+        let late = MessageId::new(Time(1_001), [0; 10]);
+        assert!(early < late && MessageId::floor(Time(1_001)) <= late && early < MessageId::floor(Time(1_001)));
     }
 
     #[test]

@@ -1,0 +1,101 @@
+//! The only clock: every other room is told what time it is.
+//!
+//! Invariant: times are whole milliseconds of UTC, so that they compare, store and add without rounding.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+/// A moment: Unix milliseconds, UTC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Time(pub i64);
+
+impl Time {
+    /// The moment `wait` later.
+    #[must_use]
+    pub fn plus(self, wait: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// The moment `wait` earlier.
+    #[must_use]
+    pub fn minus(self, wait: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// How long after `earlier` this is; zero if it is not.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// The hour since 1970 this moment lies in.
+    pub fn hour(self) -> u32 {
+        u32::try_from(self.0.div_euclid(3_600_000)).unwrap_or(0)
+    }
+}
+
+/// RFC 3339 with milliseconds, as the API writes times.
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_millisecond(self.0) {
+            Ok(time) => write!(f, "{time:.3}"),
+            Err(_) => write!(f, "{} ms", self.0),
+        }
+    }
+}
+
+/// Where the time comes from: the machine, or a hand.
+#[derive(Clone, Debug, Default)]
+pub enum Clock {
+    /// The wall clock of the machine.
+    #[default]
+    System,
+    /// A clock that moves only when it is told to, for tests and simulation.
+    Manual(Arc<AtomicI64>),
+}
+
+impl Clock {
+    /// A clock that stands at `start` until it is advanced.
+    pub fn manual(start: Time) -> Self {
+        Self::Manual(Arc::new(AtomicI64::new(start.0)))
+    }
+
+    /// What time it is.
+    pub fn now(&self) -> Time {
+        match self {
+            Self::System => {
+                let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                Time(i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX))
+            }
+            Self::Manual(at) => Time(at.load(Ordering::SeqCst)),
+        }
+    }
+
+    /// Moves a manual clock forward; the machine's clock moves by itself.
+    pub fn advance(&self, by: Duration) {
+        if let Self::Manual(at) = self {
+            at.fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_as_rfc_3339_with_milliseconds() {
+        assert_eq!(Time(1_700_000_000_005).to_string(), "2023-11-14T22:13:20.005Z");
+    }
+
+    #[test]
+    fn a_manual_clock_moves_only_by_hand() {
+        let clock = Clock::manual(Time(5));
+        clock.advance(Duration::from_millis(7));
+        assert_eq!((clock.now(), clock.now().since(Time(2))), (Time(12), Duration::from_millis(10)));
+        assert_eq!(Time(3).since(Time(9)), Duration::ZERO);
+    }
+}

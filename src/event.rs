@@ -1,0 +1,74 @@
+//! What the team's app and the pages are told.
+//!
+//! Invariant: an event is written in the same commit as the change it tells of, and numbered without gaps.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Time;
+use crate::message::{Change, Message, MessageId, Sid};
+
+/// One thing told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Its number; the store gives it.
+    pub seq: u64,
+    /// When.
+    pub at: Time,
+    /// What it is about.
+    pub told: Told,
+}
+
+/// What an event is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Told {
+    /// A message changed.
+    Message {
+        /// Which.
+        id: MessageId,
+        /// Its status after the change.
+        status: String,
+        /// Whether the status itself changed, or only what else is known.
+        is_new_status: bool,
+        /// Twilio's name for it.
+        sid: Option<Sid>,
+        /// The store's number for the sender.
+        sender: u32,
+        /// The store's number for the contact.
+        contact: u64,
+        /// Why it failed.
+        code: Option<u32>,
+    },
+    /// A person wrote to us.
+    Inbound {
+        /// Twilio's name for it.
+        sid: Sid,
+        /// The store's number for the sender they wrote to.
+        sender: u32,
+        /// The store's number for the contact.
+        contact: u64,
+    },
+}
+
+impl Told {
+    /// What a change of a message tells; nothing, if nothing new was learned.
+    pub fn of(message: &Message, change: &Change) -> Option<Self> {
+        change.grew.then(|| Self::Message {
+            id: message.id,
+            status: change.after.as_str().to_owned(),
+            is_new_status: change.before != change.after || message.journal.rows.len() == 1,
+            sid: message.sid(),
+            sender: message.sender,
+            contact: message.contact,
+            code: message.code(),
+        })
+    }
+
+    /// The event's type: `message.delivered`, `message.updated`, `inbound.received`.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Message { status, is_new_status: true, .. } => format!("message.{status}"),
+            Self::Message { .. } => "message.updated".to_owned(),
+            Self::Inbound { .. } => "inbound.received".to_owned(),
+        }
+    }
+}

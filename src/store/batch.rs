@@ -1,0 +1,304 @@
+//! One transaction's worth of writing: records are loaded once, changed in memory, and saved once with all that follows
+//! from them.
+//!
+//! Invariant: what is not saved by [`Batch::flush`] is not written at all. A record that several writes of a batch touch
+//! costs one load and one save.
+
+use std::collections::BTreeMap;
+
+use redb::ReadableTable;
+
+use super::StoreError;
+use super::codec::{decode, encode};
+use super::footprint::Footprint;
+use super::tables::{self, Tables, Tier};
+use crate::clock::Time;
+use crate::contact::Contact;
+use crate::event::{Event, Told};
+use crate::message::{Change, Fact, Message, MessageId, Sid, Source};
+use crate::metrics::{Cell, Share};
+
+/// A contact as it is stored: who they are, and the sum of what their messages add.
+pub(super) type ContactRow = (Contact, Cell);
+
+pub(super) struct Batch<'txn> {
+    pub(super) tables: Tables<'txn>,
+    pub(super) now: Time,
+    next: &'txn mut Numbers,
+    messages: BTreeMap<MessageId, Touched>,
+    contacts: BTreeMap<u64, ContactRow>,
+    rollups: BTreeMap<[u8; 9], Cell>,
+    senders: &'txn mut BTreeMap<String, u32>,
+}
+
+/// The next number of each kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Numbers {
+    pub(super) event: u64,
+    pub(super) contact: u64,
+    pub(super) sender: u32,
+}
+
+struct Touched {
+    before: Option<Footprint>,
+    message: Message,
+    is_gone: bool,
+}
+
+impl<'txn> Batch<'txn> {
+    pub(super) fn new(
+        tables: Tables<'txn>,
+        now: Time,
+        next: &'txn mut Numbers,
+        senders: &'txn mut BTreeMap<String, u32>,
+    ) -> Self {
+        let (messages, contacts, rollups) = Default::default();
+        Self { tables, now, next, messages, contacts, rollups, senders }
+    }
+
+    /// The message as this batch sees it.
+    pub(super) fn message(&mut self, id: MessageId) -> Result<Option<&Message>, StoreError> {
+        self.load(id)?;
+        Ok(self.messages.get(&id).filter(|touched| !touched.is_gone).map(|touched| &touched.message))
+    }
+
+    fn load(&mut self, id: MessageId) -> Result<(), StoreError> {
+        if self.messages.contains_key(&id) {
+            return Ok(());
+        }
+        let Some(bytes) = self.tables.messages.get(id.0)? else { return Ok(()) };
+        let message: Message = decode(bytes.value())?;
+        let before = Some(Footprint::of(&message));
+        self.messages.insert(id, Touched { before, message, is_gone: false });
+        Ok(())
+    }
+
+    /// A message that was not there before.
+    pub(super) fn insert(&mut self, message: Message) -> Result<(), StoreError> {
+        let change = Change { before: message.status(), after: message.status(), grew: true };
+        self.tell(Told::of(&message, &change))?;
+        self.messages.insert(message.id, Touched { before: None, message, is_gone: false });
+        Ok(())
+    }
+
+    /// Lets a loaded message take a fact in, and tells of it.
+    pub(super) fn apply(&mut self, id: MessageId, fact: Fact, source: Source) -> Result<Option<Change>, StoreError> {
+        let now = self.now;
+        let Some(touched) = self.messages.get_mut(&id) else { return Ok(None) };
+        let change = touched.message.apply(fact, source, now);
+        let told = Told::of(&touched.message, &change);
+        self.tell(told)?;
+        Ok(Some(change))
+    }
+
+    /// Hands the loaded messages of one contact to another. Their shares go over with the contact's own sums, so the
+    /// old footprints are made to say the same.
+    pub(super) fn reassign(&mut self, from: u64, into: u64) -> Result<(), StoreError> {
+        for (id, touched) in self.messages.iter_mut().filter(|(_, touched)| touched.message.contact == from) {
+            touched.message.contact = into;
+            if let Some(before) = touched.before.as_mut() {
+                before.contact = into;
+                set(&mut self.tables.messages_of, tables::message_of(from, *id), false)?;
+                set(&mut self.tables.messages_of, tables::message_of(into, *id), true)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a message away whose story went into another.
+    pub(super) fn remove(&mut self, id: MessageId) -> Result<Option<Message>, StoreError> {
+        self.load(id)?;
+        Ok(self.messages.get_mut(&id).map(|touched| {
+            touched.is_gone = true;
+            touched.message.clone()
+        }))
+    }
+
+    /// Whose SID this is, as this batch sees it.
+    pub(super) fn owner(&self, sid: Sid) -> Result<Option<MessageId>, StoreError> {
+        let here =
+            self.messages.values().find(|touched| !touched.is_gone && touched.message.attempt_with(sid).is_some());
+        match here {
+            Some(touched) => Ok(Some(touched.message.id)),
+            None => Ok(self.tables.sids.get(sid.0)?.map(|id| MessageId(id.value()))),
+        }
+    }
+
+    /// Writes an event row.
+    pub(super) fn tell(&mut self, told: Option<Told>) -> Result<(), StoreError> {
+        if let Some(told) = told {
+            let event = Event { seq: self.next.event, at: self.now, told };
+            self.tables.events.insert(event.seq, encode(&event).as_slice())?;
+            self.next.event += 1;
+        }
+        Ok(())
+    }
+
+    /// The number of a sender, given now if it has none.
+    pub(super) fn sender(&mut self, name: &str) -> Result<u32, StoreError> {
+        if let Some(number) = self.senders.get(name) {
+            return Ok(*number);
+        }
+        let number = self.next.sender;
+        self.tables.senders.insert(number, name)?;
+        self.senders.insert(name.to_owned(), number);
+        self.next.sender += 1;
+        Ok(number)
+    }
+
+    /// The number of the contact known by this name, given now if nobody is.
+    pub(super) fn contact_named(&mut self, alias: &str) -> Result<u64, StoreError> {
+        if let Some(number) = self.contact_number(alias)? {
+            return Ok(number);
+        }
+        let number = self.next.contact;
+        self.next.contact += 1;
+        self.tables.aliases.insert(alias, number)?;
+        self.contacts.insert(number, (Contact::named(alias), Cell::default()));
+        Ok(number)
+    }
+
+    pub(super) fn contact_number(&self, alias: &str) -> Result<Option<u64>, StoreError> {
+        Ok(self.tables.aliases.get(alias)?.map(|number| number.value()))
+    }
+
+    /// A contact, to be changed.
+    pub(super) fn contact(&mut self, number: u64) -> Result<&mut ContactRow, StoreError> {
+        if !self.contacts.contains_key(&number) {
+            let row = match self.tables.contacts.get(number)? {
+                Some(bytes) => decode(bytes.value())?,
+                None => ContactRow::default(),
+            };
+            self.contacts.insert(number, row);
+        }
+        Ok(self.contacts.entry(number).or_default())
+    }
+
+    /// Takes a contact away whose names went to another.
+    pub(super) fn remove_contact(&mut self, number: u64) -> Result<ContactRow, StoreError> {
+        let row = std::mem::take(self.contact(number)?);
+        self.contacts.remove(&number);
+        self.tables.contacts.remove(number)?;
+        Ok(row)
+    }
+
+    /// Adds a share to the three sums it counts in.
+    pub(super) fn count(&mut self, share: &Share, sender: u32, at: Time, times: i64) {
+        for tier in Tier::ALL {
+            let key = tables::rollup(sender, tier, tier.bucket(at));
+            share.add_to(self.rollups.entry(key).or_default(), times);
+        }
+    }
+
+    /// Saves everything that was touched, with all that follows from it.
+    pub(super) fn flush(mut self) -> Result<(), StoreError> {
+        for (_, touched) in std::mem::take(&mut self.messages) {
+            self.save(touched)?;
+        }
+        for (number, row) in std::mem::take(&mut self.contacts) {
+            self.tables.contacts.insert(number, encode(&row).as_slice())?;
+        }
+        for (key, delta) in std::mem::take(&mut self.rollups) {
+            self.save_rollup(key, delta)?;
+        }
+        Ok(())
+    }
+
+    fn save(&mut self, touched: Touched) -> Result<(), StoreError> {
+        let Touched { before, message, is_gone } = touched;
+        let after = (!is_gone).then(|| Footprint::of(&message));
+        match &after {
+            Some(_) => drop(self.tables.messages.insert(message.id.0, encode(&message).as_slice())?),
+            None => drop(self.tables.messages.remove(message.id.0)?),
+        }
+        if before != after {
+            self.step(before.as_ref(), after.as_ref())?;
+            self.recount(before.as_ref(), after.as_ref(), message.accepted_at)?;
+        }
+        Ok(())
+    }
+
+    /// Moves every index row from where the old record had it to where the new one has it.
+    fn step(&mut self, before: Option<&Footprint>, after: Option<&Footprint>) -> Result<(), StoreError> {
+        let tables = &mut self.tables;
+        for (old, is_old) in [(before, true), (after, false)] {
+            let Some(print) = old else { continue };
+            let other = if is_old { after } else { before };
+            for sid in &print.sids {
+                if other.is_none_or(|other| !other.sids.contains(sid)) {
+                    match is_old {
+                        true => drop(tables.sids.remove(sid.0)?),
+                        false => drop(tables.sids.insert(sid.0, print.id.0)?),
+                    }
+                }
+            }
+            if let Some(row) = print.agenda
+                && other.is_none_or(|other| other.agenda != print.agenda)
+            {
+                set(&mut tables.agenda, row, !is_old)?;
+            }
+            if let Some(code) = print.code
+                && other.is_none_or(|other| other.code != print.code)
+            {
+                set(&mut tables.codes, tables::code(code, print.id), !is_old)?;
+            }
+            if other.is_none_or(|other| other.contact != print.contact) {
+                set(&mut tables.messages_of, tables::message_of(print.contact, print.id), !is_old)?;
+            }
+            if print.needs_attention && other.is_none_or(|other| !other.needs_attention) {
+                set(&mut tables.attention, print.id.0, !is_old)?;
+            }
+            if print.is_in_flight && other.is_none_or(|other| !other.is_in_flight) {
+                set(&mut tables.flights, print.id.0, !is_old)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the old share off the sums and adds the new one.
+    fn recount(
+        &mut self,
+        before: Option<&Footprint>,
+        after: Option<&Footprint>,
+        accepted_at: Time,
+    ) -> Result<(), StoreError> {
+        for (print, times) in [(before, -1), (after, 1)] {
+            let Some(print) = print else { continue };
+            self.count(&print.share, print.sender, accepted_at, times);
+            let (contact, cell) = self.contact(print.contact)?;
+            print.share.add_to(cell, times);
+            if times == 1 {
+                contact.note(print.id.0, print.status.as_str());
+            }
+        }
+        Ok(())
+    }
+
+    fn save_rollup(&mut self, key: [u8; 9], delta: Cell) -> Result<(), StoreError> {
+        if delta.is_empty() {
+            return Ok(());
+        }
+        let mut cell: Cell = match self.tables.rollups.get(key)? {
+            Some(bytes) => decode(bytes.value())?,
+            None => Cell::default(),
+        };
+        cell.merge(&delta);
+        match cell.is_empty() {
+            true => drop(self.tables.rollups.remove(key)?),
+            false => drop(self.tables.rollups.insert(key, encode(&cell).as_slice())?),
+        }
+        Ok(())
+    }
+}
+
+fn set<K: redb::Key + 'static>(
+    index: &mut redb::Table<'_, K, ()>,
+    key: K::SelfType<'_>,
+    is_there: bool,
+) -> Result<(), StoreError> {
+    match is_there {
+        true => drop(index.insert(key, ())?),
+        false => drop(index.remove(key)?),
+    }
+    Ok(())
+}

@@ -1,0 +1,243 @@
+//! `commit(batch, now)`: the store without its thread. Every verb is decided here, by pure code and reads; then the
+//! whole batch becomes durable in one transaction, or none of it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use redb::{Database, ReadableTable};
+
+use super::StoreError;
+use super::batch::{Batch, Numbers};
+use super::claim;
+use super::codec::{decode, encode};
+use super::read::Snapshot;
+use super::report;
+use super::tables::{self, Tables};
+use super::verbs::{Accept, Answered, Cancel, Claim, IdempotencyKey, Inbound, Recover, Settle, Write, Written};
+use crate::clock::Time;
+use crate::event::Told;
+use crate::message::{Address, Fact, Message, MessageId};
+use crate::metrics;
+
+/// The data file, open for writing: one per process, and the file's lock sees to it that it stays one.
+pub struct Store {
+    db: Arc<Database>,
+    next: Numbers,
+    senders: BTreeMap<String, u32>,
+    last: Time,
+}
+
+impl Store {
+    /// Opens the data file at `path`, or makes it.
+    pub fn open(path: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
+        let db = Database::builder().set_cache_size(cache_bytes).create(path).map_err(|error| match error {
+            redb::DatabaseError::DatabaseAlreadyOpen => StoreError::Taken,
+            error => error.into(),
+        })?;
+        Self::over(db)
+    }
+
+    /// A store over an opened database, on whatever backend.
+    pub fn over(db: Database) -> Result<Self, StoreError> {
+        let txn = begin(&db)?;
+        Tables::open(&txn)?;
+        txn.commit()?;
+        let mut store = Self { db: Arc::new(db), next: Numbers::default(), senders: BTreeMap::new(), last: Time(0) };
+        store.recall()?;
+        Ok(store)
+    }
+
+    /// Reads what is kept in memory back from the file.
+    fn recall(&mut self) -> Result<(), StoreError> {
+        let txn = begin_read(&self.db)?;
+        self.next = Numbers {
+            event: tables::last_key(&txn, tables::EVENTS, |key| key)?.map_or(1, |last| last + 1),
+            contact: tables::last_key(&txn, tables::CONTACTS, |key| key)?.map_or(1, |last| last + 1),
+            sender: tables::last_key(&txn, tables::SENDERS, |key| key)?.map_or(1, |last| last + 1),
+        };
+        self.senders.clear();
+        for row in txn.open_table(tables::SENDERS)?.iter()? {
+            let (number, name) = row?;
+            self.senders.insert(name.value().to_owned(), number.value());
+        }
+        let newest = tables::last_key(&txn, tables::MESSAGES, MessageId)?;
+        self.last = newest.map_or(Time(0), MessageId::at);
+        Ok(())
+    }
+
+    /// Makes every write durable, in order, and says what each came to. Nothing is written if this fails.
+    ///
+    /// Time never runs backwards between commits, so that ids and dates stay in order when the clock is set back.
+    pub fn commit(&mut self, writes: Vec<Write>, now: Time) -> Result<Vec<Written>, StoreError> {
+        let now = now.max(self.last);
+        let result = self.write(writes, now);
+        match result {
+            Ok(_) => self.last = now,
+            Err(_) => self.recall()?,
+        }
+        result
+    }
+
+    fn write(&mut self, writes: Vec<Write>, now: Time) -> Result<Vec<Written>, StoreError> {
+        let txn = begin(&self.db)?;
+        let written = {
+            let mut batch = Batch::new(Tables::open(&txn)?, now, &mut self.next, &mut self.senders);
+            let written = writes.into_iter().map(|write| decide(&mut batch, write)).collect::<Result<Vec<_>, _>>()?;
+            batch.flush()?;
+            written
+        };
+        txn.commit()?;
+        Ok(written)
+    }
+
+    /// The database, for reading.
+    pub(super) fn database(&self) -> Arc<Database> {
+        Arc::clone(&self.db)
+    }
+
+    /// The number of the newest event; 0 if there is none.
+    pub(super) fn newest_event(&self) -> u64 {
+        self.next.event - 1
+    }
+
+    /// The store as it is now, for reading.
+    pub fn read(&self) -> Result<Snapshot, StoreError> {
+        Ok(Snapshot::over(begin_read(&self.db)?))
+    }
+}
+
+/// Durable when it returns, against torn writes too: bodies are written by strangers, so two phases; and reopening
+/// must not take longer the more there is, so quick repair.
+fn begin(db: &Database) -> Result<redb::WriteTransaction, StoreError> {
+    let mut txn = db.begin_write()?;
+    txn.set_two_phase_commit(true);
+    txn.set_quick_repair(true);
+    Ok(txn)
+}
+
+fn begin_read(db: &Database) -> Result<redb::ReadTransaction, StoreError> {
+    use redb::ReadableDatabase;
+    Ok(db.begin_read()?)
+}
+
+fn decide(batch: &mut Batch<'_>, write: Write) -> Result<Written, StoreError> {
+    match write {
+        Write::Accept(accept) => self::accept(batch, *accept),
+        Write::Claim(claim) => self::claim(batch, claim),
+        Write::Settle(settle) => self::settle(batch, settle),
+        Write::Report(report) => report::record(batch, *report),
+        Write::Receive(inbound) => self::receive(batch, *inbound),
+        Write::Cancel(cancel) => self::cancel(batch, &cancel),
+        Write::Recover(recover) => self::recover(batch, recover),
+        Write::Introduce(names) => {
+            let numbers = names.iter().map(|name| batch.sender(name)).collect::<Result<_, _>>()?;
+            Ok(Written::Introduced(numbers))
+        }
+    }
+}
+
+fn accept(batch: &mut Batch<'_>, accept: Accept) -> Result<Written, StoreError> {
+    let Accept { draft, random, key } = accept;
+    let now = batch.now;
+    if let Some(key) = &key
+        && let Some(answered) = answered_under(batch, key)?
+    {
+        if answered.request != key.request {
+            return Ok(Written::KeyReused);
+        }
+        if let Some(message) = batch.message(answered.message)? {
+            return Ok(Written::Replayed(Box::new(message.clone())));
+        }
+    }
+    let id = MessageId::new(now, random);
+    if let Some(IdempotencyKey { key, request, .. }) = key {
+        let answered = Answered { request, message: id, at: now };
+        batch.tables.keys.insert(key, encode(&answered).as_slice())?;
+    }
+    let sender = batch.sender(&draft.from.to_string())?;
+    let contact = batch.contact_named(&draft.to.to_string())?;
+    let message = Message::accept(id, draft, sender, contact, now);
+    batch.insert(message.clone())?;
+    Ok(Written::Accepted(Box::new(message)))
+}
+
+/// What was answered under a key that is still remembered.
+fn answered_under(batch: &Batch<'_>, key: &IdempotencyKey) -> Result<Option<Answered>, StoreError> {
+    let Some(bytes) = batch.tables.keys.get(key.key)? else { return Ok(None) };
+    let answered: Answered = decode(bytes.value())?;
+    let is_kept = batch.now.0 - answered.at.0 < key.kept_ms;
+    Ok(is_kept.then_some(answered))
+}
+
+fn claim(batch: &mut Batch<'_>, claim: Claim) -> Result<Written, StoreError> {
+    claim::open_attempts(batch, &claim).map(Written::Claimed)
+}
+
+fn settle(batch: &mut Batch<'_>, settle: Settle) -> Result<Written, StoreError> {
+    let Settle { attempt, fact, source } = settle;
+    let is_ours = batch
+        .message(attempt.message)?
+        .is_some_and(|message| message.attempt(attempt.number).is_some_and(|known| known.nonce == attempt.nonce));
+    if !is_ours {
+        return Ok(Written::NotFound);
+    }
+    if let Fact::Sent { sid, .. } = fact {
+        report::absorb(batch, attempt.message, attempt.number, sid)?;
+    }
+    let change = batch.apply(attempt.message, fact, source)?;
+    Ok(change.map_or(Written::NotFound, |change| Written::Recorded(super::Recorded { id: attempt.message, change })))
+}
+
+fn receive(batch: &mut Batch<'_>, mut inbound: Inbound) -> Result<Written, StoreError> {
+    if batch.tables.inbound_sids.get(inbound.sid.0)?.is_some() {
+        return Ok(Written::Received(false));
+    }
+    let names = std::iter::once(&inbound.from).chain(&inbound.also).cloned().collect::<Vec<_>>();
+    inbound.at = batch.now;
+    inbound.sender = batch.sender(&inbound.to)?;
+    inbound.contact = report::one_contact(batch, &names)?;
+    let Inbound { sid, at, contact, sender, .. } = inbound;
+    batch.tables.inbound.insert(tables::inbound(at, sid.0), encode(&inbound).as_slice())?;
+    batch.tables.inbound_sids.insert(sid.0, at.0)?;
+    batch.tables.inbound_of.insert(tables::inbound_of(contact, at, sid.0), ())?;
+    let share = metrics::inbound();
+    batch.count(&share, sender, at, 1);
+    let (person, cell) = batch.contact(contact)?;
+    person.wrote(sender, at);
+    share.add_to(cell, 1);
+    batch.tell(Some(Told::Inbound { sid, sender, contact }))?;
+    Ok(Written::Received(true))
+}
+
+fn cancel(batch: &mut Batch<'_>, cancel: &Cancel) -> Result<Written, StoreError> {
+    let Some(message) = batch.message(cancel.id)? else { return Ok(Written::NotFound) };
+    if message.may_cancel().is_err() {
+        return Ok(Written::TooLate(Box::new(message.clone())));
+    }
+    batch.apply(cancel.id, Fact::Canceled, cancel.source)?;
+    Ok(match batch.message(cancel.id)? {
+        Some(message) => Written::Canceled(Box::new(message.clone())),
+        None => Written::NotFound,
+    })
+}
+
+fn recover(batch: &mut Batch<'_>, recover: Recover) -> Result<Written, StoreError> {
+    let flights = batch.tables.flights.iter()?.map(|row| Ok(MessageId(row?.0.value())));
+    let flights = flights.collect::<Result<Vec<_>, redb::StorageError>>()?;
+    let mut lost = 0;
+    for id in flights {
+        let attempt = batch.message(id)?.and_then(|message| message.attempts.last().cloned());
+        let Some(attempt) = attempt.filter(|attempt| attempt.boot != recover.boot) else { continue };
+        let detail = "bluetick stopped before the answer came".to_owned();
+        let fact = Fact::Unclear { attempt: attempt.number, detail, ask_at: recover.ask_at };
+        batch.apply(id, fact, crate::message::Source::Job)?;
+        lost += 1;
+    }
+    Ok(Written::Recovered(lost))
+}
+
+/// How a name Twilio used is written as a key: always the same way.
+pub(super) fn canonical(name: &str) -> String {
+    Address::from_twilio(name).to_string()
+}

@@ -1,0 +1,45 @@
+//! What a record leaves outside itself: its rows in the indexes, and its share of the numbers.
+//!
+//! Invariant: a footprint is a pure function of the record. The writer steps from the old one to the new one, `verify`
+//! treads all of them afresh: the two must meet.
+
+use crate::message::{Message, MessageId, Sid, Status};
+use crate::metrics::{self, Share};
+
+use super::tables;
+
+/// Everything that is derived from one message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Footprint {
+    pub(super) id: MessageId,
+    pub(super) sender: u32,
+    pub(super) contact: u64,
+    pub(super) status: Status,
+    pub(super) share: Share,
+    pub(super) sids: Vec<Sid>,
+    pub(super) agenda: Option<[u8; 30]>,
+    pub(super) code: Option<u32>,
+    pub(super) needs_attention: bool,
+    pub(super) is_in_flight: bool,
+}
+
+impl Footprint {
+    pub(super) fn of(message: &Message) -> Self {
+        let status = message.status();
+        let next = message
+            .next
+            .map(|next| tables::agenda(next.step, message.sender, message.priority(), next.due, message.id));
+        Self {
+            id: message.id,
+            sender: message.sender,
+            contact: message.contact,
+            share: metrics::share(message),
+            sids: message.attempts.iter().flat_map(|attempt| attempt.receipt.sids.iter().copied()).collect(),
+            agenda: next,
+            code: status.is_failure().then(|| message.code()).flatten(),
+            needs_attention: message.needs_attention(),
+            is_in_flight: message.is_in_flight(),
+            status,
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Everything that lasts: one data file, one writer, any number of readers.
+//!
+//! Invariant: an answer is given only after the commit it stands for is on disk (P1). A record, its index rows, its share
+//! of the numbers, its journal and the events it gives rise to are one transaction: there is no second step to lose.
+//! Not here: any rule about messages. Nothing outside this room knows redb.
+
+mod batch;
+mod claim;
+mod codec;
+mod commit;
+mod footprint;
+mod read;
+mod report;
+mod tables;
+mod verbs;
+mod verify;
+mod writer;
+
+use serde::{Deserialize, Serialize};
+
+pub use codec::{Unreadable, decode, encode};
+pub use commit::Store;
+pub use read::{Filter, Page, Person, Snapshot};
+pub use tables::Tier;
+pub use verbs::{
+    Accept, Cancel, Claim, Claimed, IdempotencyKey, Inbound, Lane, Recorded, Recover, Report, Settle, Write, Written,
+};
+pub use verify::{Difference, Findings, verify};
+pub use writer::{Handle, Wake, run, start};
+
+/// The name of the data file in its folder.
+pub const FILE: &str = "bluetick.redb";
+
+/// How the store is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Options {
+    /// The folder of the data file; made if it is not there.
+    pub dir: std::path::PathBuf,
+    /// Megabytes of memory for pages of the data file (16 to 65536). More than 256 buys little.
+    pub cache_mb: usize,
+    /// Writes that may wait for the next commit (64 to 65536); beyond that callers are told to come again (503).
+    pub queue: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { dir: "data".into(), cache_mb: 128, queue: 4_096 }
+    }
+}
+
+/// Why nothing was written, by what the caller can do about it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Too many writes wait already: come again in a moment.
+    #[error("the store is busy: {0} writes wait already")]
+    Full(usize),
+    /// bluetick is stopping, or has stopped writing because the disk failed.
+    #[error("the store is closed")]
+    Closed,
+    /// Another process has the data file open.
+    #[error("the data file is in use by another bluetick: stop that one, or choose another store.dir")]
+    Taken,
+    /// The disk failed, or the file is damaged: nothing of the batch was written.
+    #[error("the data file cannot be read or written: {0}")]
+    Disk(String),
+}
+
+macro_rules! disk_errors {
+    ($($error:ty),*) => {
+        $(impl From<$error> for StoreError {
+            fn from(error: $error) -> Self {
+                Self::Disk(error.to_string())
+            }
+        })*
+    };
+}
+
+disk_errors!(
+    redb::Error,
+    redb::StorageError,
+    redb::TableError,
+    redb::TransactionError,
+    redb::CommitError,
+    redb::DatabaseError,
+    redb::SetDurabilityError,
+    Unreadable,
+    std::io::Error
+);

@@ -1,0 +1,322 @@
+//! Reading: every answer comes from one snapshot, while the writer goes on.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use redb::{ReadTransaction, ReadableTable};
+
+use super::StoreError;
+use super::codec::decode;
+use super::commit::canonical;
+use super::tables::{self, Tier};
+use super::verbs::Inbound;
+use crate::clock::Time;
+use crate::contact::Contact;
+use crate::event::Event;
+use crate::message::{Message, MessageId, Priority, Sid, Step};
+use crate::metrics::Cell;
+
+/// A page looks at no more records than this, however few of them match: the cursor goes on from there.
+const MAX_SCANNED: usize = 5_000;
+
+/// The store as it was at one moment.
+pub struct Snapshot {
+    txn: ReadTransaction,
+}
+
+/// What a listing is narrowed to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Any of these statuses.
+    pub statuses: BTreeSet<String>,
+    /// Only what a person should look at.
+    pub needs_attention: bool,
+    /// The person, by any of their names.
+    pub to: Option<String>,
+    /// Our sender.
+    pub from: Option<String>,
+    /// Failed with this code.
+    pub code: Option<u32>,
+    /// Labelled so.
+    pub tag: Option<String>,
+    /// The app's own name for it.
+    pub reference: Option<String>,
+    /// Accepted at this time or later.
+    pub since: Option<Time>,
+    /// Accepted before this time.
+    pub until: Option<Time>,
+}
+
+/// A part of a listing, newest first.
+#[derive(Clone, Debug)]
+pub struct Page<T, C> {
+    /// What matched.
+    pub rows: Vec<T>,
+    /// Where the next page begins, if there is more to look at.
+    pub next: Option<C>,
+    /// How many records were looked at.
+    pub scanned: usize,
+}
+
+/// A person, and the sum of what their messages add.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    /// The store's number.
+    pub number: u64,
+    /// Who they are.
+    pub contact: Contact,
+    /// Their numbers.
+    pub cell: Cell,
+}
+
+impl Snapshot {
+    pub(super) fn over(txn: ReadTransaction) -> Self {
+        Self { txn }
+    }
+
+    pub(super) fn transaction(&self) -> &ReadTransaction {
+        &self.txn
+    }
+
+    /// A message by id, also by the id it had before it was absorbed.
+    pub fn message(&self, id: MessageId) -> Result<Option<Message>, StoreError> {
+        let table = self.txn.open_table(tables::MESSAGES)?;
+        if let Some(bytes) = table.get(id.0)? {
+            return Ok(Some(decode(bytes.value())?));
+        }
+        let moved = self.txn.open_table(tables::MOVED)?.get(id.0)?.map(|id| id.value());
+        let bytes = moved.map(|id| table.get(id)).transpose()?.flatten();
+        Ok(bytes.map(|bytes| decode(bytes.value())).transpose()?)
+    }
+
+    /// A message by Twilio's name for it.
+    pub fn message_by_sid(&self, sid: Sid) -> Result<Option<Message>, StoreError> {
+        let id = self.txn.open_table(tables::SIDS)?.get(sid.0)?.map(|id| MessageId(id.value()));
+        id.map_or(Ok(None), |id| self.message(id))
+    }
+
+    /// A page of messages, newest first, from `cursor` on.
+    pub fn messages(
+        &self,
+        filter: &Filter,
+        cursor: Option<MessageId>,
+        limit: usize,
+    ) -> Result<Page<Message, MessageId>, StoreError> {
+        let mut page = Page { rows: Vec::new(), next: None, scanned: 0 };
+        let Some(bounds) = self.bounds(filter, cursor)? else { return Ok(page) };
+        let messages = self.txn.open_table(tables::MESSAGES)?;
+        let mut failure = None;
+        self.walk(filter, &bounds, |id| {
+            if page.rows.len() == limit || page.scanned == MAX_SCANNED {
+                page.next = Some(id);
+                return ControlFlow::Break(());
+            }
+            page.scanned += 1;
+            match messages.get(id.0).map_err(StoreError::from).and_then(|bytes| match bytes {
+                Some(bytes) => Ok(Some(decode::<Message>(bytes.value())?)),
+                None => Ok(None),
+            }) {
+                Ok(Some(message)) if bounds.lets_through(filter, &message) => page.rows.push(message),
+                Ok(_) => {}
+                Err(error) => {
+                    failure = Some(error);
+                    return ControlFlow::Break(());
+                }
+            }
+            ControlFlow::Continue(())
+        })?;
+        failure.map_or(Ok(page), Err)
+    }
+
+    /// What the names in a filter stand for; nothing, if nobody is called so.
+    fn bounds(&self, filter: &Filter, cursor: Option<MessageId>) -> Result<Option<Bounds>, StoreError> {
+        let contact = match &filter.to {
+            Some(name) => match self.contact_number(name)? {
+                Some(number) => Some(number),
+                None => return Ok(None),
+            },
+            None => None,
+        };
+        let sender = match &filter.from {
+            Some(name) => match self.sender_number(name)? {
+                Some(number) => Some(number),
+                None => return Ok(None),
+            },
+            None => None,
+        };
+        let first = filter.since.map_or(MessageId([0; 16]), MessageId::floor);
+        let end = filter.until.map(MessageId::floor);
+        let last = [cursor, end].into_iter().flatten().min().unwrap_or(MessageId([255; 16]));
+        Ok((first <= last).then_some(Bounds { contact, sender, first, last }))
+    }
+
+    /// Calls `visit` with ids from the narrowest index, newest first.
+    fn walk(
+        &self,
+        filter: &Filter,
+        bounds: &Bounds,
+        mut visit: impl FnMut(MessageId) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let id_in = |row: &[u8]| MessageId(row[row.len() - 16..].try_into().expect("index rows end in an id"));
+        macro_rules! newest_first {
+            ($table:expr, $range:expr) => {{
+                for row in self.txn.open_table($table)?.range($range)?.rev() {
+                    if visit(id_in(&row?.0.value())).is_break() {
+                        break;
+                    }
+                }
+            }};
+        }
+        let (first, last) = (bounds.first, bounds.last);
+        if let Some(contact) = bounds.contact {
+            newest_first!(tables::MESSAGES_OF, tables::message_of(contact, first)..=tables::message_of(contact, last));
+        } else if let Some(code) = filter.code {
+            newest_first!(tables::CODES, tables::code(code, first)..=tables::code(code, last));
+        } else if filter.needs_attention {
+            newest_first!(tables::ATTENTION, first.0..=last.0);
+        } else {
+            newest_first!(tables::MESSAGES, first.0..=last.0);
+        }
+        Ok(())
+    }
+
+    /// A person by any of their names.
+    pub fn person(&self, name: &str) -> Result<Option<Person>, StoreError> {
+        let Some(number) = self.contact_number(name)? else { return Ok(None) };
+        self.person_by_number(number)
+    }
+
+    /// A person by the store's number.
+    pub fn person_by_number(&self, number: u64) -> Result<Option<Person>, StoreError> {
+        let bytes = self.txn.open_table(tables::CONTACTS)?.get(number)?;
+        let row = bytes.map(|bytes| decode::<(Contact, Cell)>(bytes.value())).transpose()?;
+        Ok(row.map(|(contact, cell)| Person { number, contact, cell }))
+    }
+
+    fn contact_number(&self, name: &str) -> Result<Option<u64>, StoreError> {
+        let aliases = self.txn.open_table(tables::ALIASES)?;
+        let spoken = crate::message::Address::parse(name).map_or_else(|_| canonical(name), |name| name.to_string());
+        Ok(aliases.get(spoken.as_str())?.map(|number| number.value()))
+    }
+
+    /// All our senders, by number.
+    pub fn senders(&self) -> Result<Vec<(u32, String)>, StoreError> {
+        let table = self.txn.open_table(tables::SENDERS)?;
+        table
+            .iter()?
+            .map(|row| row.map(|(number, name)| (number.value(), name.value().to_owned())))
+            .collect::<Result<_, _>>()
+            .map_err(Into::into)
+    }
+
+    /// The number of a sender.
+    pub fn sender_number(&self, name: &str) -> Result<Option<u32>, StoreError> {
+        let spoken = crate::message::Address::parse(name).map_or_else(|_| canonical(name), |name| name.to_string());
+        Ok(self.senders()?.into_iter().find(|(_, known)| *known == spoken).map(|(number, _)| number))
+    }
+
+    /// The cells of one sender that begin in `from..to`, oldest first; empty ones are left out.
+    pub fn cells(&self, sender: u32, tier: Tier, from: Time, to: Time) -> Result<Vec<(u32, Cell)>, StoreError> {
+        let table = self.txn.open_table(tables::ROLLUPS)?;
+        let (first, end) = (tier.bucket(from), tier.bucket(Time(to.0 - 1)));
+        let mut cells = Vec::new();
+        for row in table.range(tables::rollup(sender, tier, first)..=tables::rollup(sender, tier, end))? {
+            let (key, bytes) = row?;
+            let bucket = u32::from_be_bytes(key.value()[5..].try_into().expect("a rollup key ends in its bucket"));
+            cells.push((bucket, decode(bytes.value())?));
+        }
+        Ok(cells)
+    }
+
+    /// The sum of all there ever was, of one sender.
+    pub fn ever(&self, sender: u32) -> Result<Cell, StoreError> {
+        let cells = self.cells(sender, Tier::Ever, Time(0), Time(1))?;
+        Ok(cells.into_iter().next().map(|(_, cell)| cell).unwrap_or_default())
+    }
+
+    /// Events after number `after`, oldest first.
+    pub fn events(&self, after: u64, limit: usize) -> Result<Vec<Event>, StoreError> {
+        let table = self.txn.open_table(tables::EVENTS)?;
+        let rows = table.range(after.saturating_add(1)..)?.take(limit);
+        rows.map(|row| Ok(decode(row?.1.value())?)).collect()
+    }
+
+    /// The number of the newest event; 0 if there is none.
+    pub fn last_event(&self) -> Result<u64, StoreError> {
+        Ok(tables::last_key(&self.txn, tables::EVENTS, |key| key)?.unwrap_or(0))
+    }
+
+    /// When the first message of all lanes is due.
+    pub fn oldest_due(&self) -> Result<Option<Time>, StoreError> {
+        let table = self.txn.open_table(tables::AGENDA)?;
+        let mut oldest = None;
+        for (sender, _) in self.senders()? {
+            for priority in Priority::ALL {
+                let at = |due, id| tables::agenda(Step::Send, sender, priority, due, MessageId(id));
+                let mut lane = table.range(at(Time(0), [0; 16])..=at(Time(i64::MAX), [255; 16]))?;
+                let due = lane.next().transpose()?.map(|row| tables::agenda_due(row.0.value()));
+                oldest = [oldest, due].into_iter().flatten().min();
+            }
+        }
+        Ok(oldest)
+    }
+
+    /// A page of inbound messages, newest first, from `cursor` on.
+    pub fn inbound(&self, cursor: Option<[u8; 25]>, limit: usize) -> Result<Page<Inbound, [u8; 25]>, StoreError> {
+        let table = self.txn.open_table(tables::INBOUND)?;
+        let mut page = Page { rows: Vec::new(), next: None, scanned: 0 };
+        for row in table.range(..=cursor.unwrap_or([255; 25]))?.rev() {
+            let (key, bytes) = row?;
+            if page.rows.len() == limit {
+                page.next = Some(key.value());
+                break;
+            }
+            page.rows.push(decode(bytes.value())?);
+            page.scanned += 1;
+        }
+        Ok(page)
+    }
+
+    /// An inbound message by Twilio's name for it.
+    pub fn inbound_by_sid(&self, sid: Sid) -> Result<Option<Inbound>, StoreError> {
+        let Some(at) = self.txn.open_table(tables::INBOUND_SIDS)?.get(sid.0)?.map(|at| at.value()) else {
+            return Ok(None);
+        };
+        let bytes = self.txn.open_table(tables::INBOUND)?.get(tables::inbound(Time(at), sid.0))?;
+        Ok(bytes.map(|bytes| decode(bytes.value())).transpose()?)
+    }
+}
+
+struct Bounds {
+    contact: Option<u64>,
+    sender: Option<u32>,
+    first: MessageId,
+    last: MessageId,
+}
+
+impl Bounds {
+    fn lets_through(&self, filter: &Filter, message: &Message) -> bool {
+        let is =
+            |wanted: &Option<String>, found: Option<&String>| wanted.as_ref().is_none_or(|text| Some(text) == found);
+        self.contact.is_none_or(|contact| message.contact == contact)
+            && self.sender.is_none_or(|sender| message.sender == sender)
+            && filter.since.is_none_or(|since| message.accepted_at >= since)
+            && filter.until.is_none_or(|until| message.accepted_at < until)
+            && filter.code.is_none_or(|code| message.code() == Some(code))
+            && filter.tag.as_ref().is_none_or(|tag| message.draft.tags.contains(tag))
+            && is(&filter.reference, message.draft.reference.as_ref())
+            && (!filter.needs_attention || message.needs_attention())
+            && (filter.statuses.is_empty() || filter.statuses.contains(message.status().as_str()))
+    }
+}
+
+/// The keys of a contact's inbound messages.
+pub(super) fn inbound_keys(
+    index: &impl ReadableTable<[u8; 33], ()>,
+    contact: u64,
+) -> Result<Vec<[u8; 25]>, StoreError> {
+    let first = tables::inbound_of(contact, Time(0), [0; 17]);
+    let last = tables::inbound_of(contact, Time(i64::MAX), [255; 17]);
+    let rows = index.range(first..=last)?;
+    rows.map(|row| Ok(row?.0.value()[8..].try_into().expect("the row ends in the key"))).collect()
+}

@@ -1,0 +1,178 @@
+//! Every table of the data file, and the shape of its keys.
+//!
+//! Invariant: keys sort the way they are read: a sender's hours lie together, a contact's messages by time, a lane's
+//! agenda by date.
+
+use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, TableError, WriteTransaction};
+
+use crate::clock::Time;
+use crate::message::{MessageId, Priority, Step};
+
+type Bytes = &'static [u8];
+
+/// Records of sends, by id.
+pub(super) const MESSAGES: TableDefinition<[u8; 16], Bytes> = TableDefinition::new("messages");
+/// Twilio's names for them.
+pub(super) const SIDS: TableDefinition<[u8; 17], [u8; 16]> = TableDefinition::new("sids");
+/// Ids of messages that were absorbed into another.
+pub(super) const MOVED: TableDefinition<[u8; 16], [u8; 16]> = TableDefinition::new("moved");
+/// Records of inbound messages, by time and SID.
+pub(super) const INBOUND: TableDefinition<[u8; 25], Bytes> = TableDefinition::new("inbound");
+/// When each inbound SID came.
+pub(super) const INBOUND_SIDS: TableDefinition<[u8; 17], i64> = TableDefinition::new("inbound_sids");
+/// A contact's inbound messages.
+pub(super) const INBOUND_OF: TableDefinition<[u8; 33], ()> = TableDefinition::new("inbound_of");
+/// People, by number.
+pub(super) const CONTACTS: TableDefinition<u64, Bytes> = TableDefinition::new("contacts");
+/// The names they go by.
+pub(super) const ALIASES: TableDefinition<&str, u64> = TableDefinition::new("aliases");
+/// Our senders, by number.
+pub(super) const SENDERS: TableDefinition<u32, &str> = TableDefinition::new("senders");
+/// The sums of shares: sender, tier, bucket.
+pub(super) const ROLLUPS: TableDefinition<[u8; 9], Bytes> = TableDefinition::new("rollups");
+/// What the team's app is told, in order.
+pub(super) const EVENTS: TableDefinition<u64, Bytes> = TableDefinition::new("events");
+/// The one next step of each message: step, sender, priority, due, id.
+pub(super) const AGENDA: TableDefinition<[u8; 30], ()> = TableDefinition::new("agenda");
+/// Messages whose request may be at work.
+pub(super) const FLIGHTS: TableDefinition<[u8; 16], ()> = TableDefinition::new("flights");
+/// A contact's messages.
+pub(super) const MESSAGES_OF: TableDefinition<[u8; 24], ()> = TableDefinition::new("messages_of");
+/// Failed messages by error code.
+pub(super) const CODES: TableDefinition<[u8; 20], ()> = TableDefinition::new("codes");
+/// Messages a person should look at.
+pub(super) const ATTENTION: TableDefinition<[u8; 16], ()> = TableDefinition::new("attention");
+/// What was answered under an Idempotency-Key.
+pub(super) const KEYS: TableDefinition<[u8; 32], Bytes> = TableDefinition::new("keys");
+
+macro_rules! tables {
+    ($($field:ident: $key:ty => $value:ty = $definition:ident;)*) => {
+        /// All tables, open for writing.
+        pub(super) struct Tables<'txn> {
+            $(pub(super) $field: Table<'txn, $key, $value>,)*
+        }
+
+        impl<'txn> Tables<'txn> {
+            pub(super) fn open(txn: &'txn WriteTransaction) -> Result<Self, TableError> {
+                Ok(Self { $($field: txn.open_table($definition)?,)* })
+            }
+        }
+    };
+}
+
+tables! {
+    messages: [u8; 16] => Bytes = MESSAGES;
+    sids: [u8; 17] => [u8; 16] = SIDS;
+    moved: [u8; 16] => [u8; 16] = MOVED;
+    inbound: [u8; 25] => Bytes = INBOUND;
+    inbound_sids: [u8; 17] => i64 = INBOUND_SIDS;
+    inbound_of: [u8; 33] => () = INBOUND_OF;
+    contacts: u64 => Bytes = CONTACTS;
+    aliases: &'static str => u64 = ALIASES;
+    senders: u32 => &'static str = SENDERS;
+    rollups: [u8; 9] => Bytes = ROLLUPS;
+    events: u64 => Bytes = EVENTS;
+    agenda: [u8; 30] => () = AGENDA;
+    flights: [u8; 16] => () = FLIGHTS;
+    messages_of: [u8; 24] => () = MESSAGES_OF;
+    codes: [u8; 20] => () = CODES;
+    attention: [u8; 16] => () = ATTENTION;
+    keys: [u8; 32] => Bytes = KEYS;
+}
+
+/// The highest key of a table, from which the next number follows.
+pub(super) fn last_key<K: redb::Key + 'static, V: redb::Value + 'static, R>(
+    txn: &ReadTransaction,
+    table: TableDefinition<K, V>,
+    key: impl Fn(K::SelfType<'_>) -> R,
+) -> Result<Option<R>, redb::Error> {
+    let table = txn.open_table(table)?;
+    Ok(table.last()?.map(|(last, _)| key(last.value())))
+}
+
+/// Which sum a rollup is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Tier {
+    /// All there ever was, in one cell.
+    Ever,
+    /// A day of UTC.
+    Day,
+    /// An hour.
+    Hour,
+}
+
+impl Tier {
+    /// The three sums every share counts in.
+    pub(super) const ALL: [Self; 3] = [Self::Ever, Self::Day, Self::Hour];
+
+    /// Which cell of this tier a moment falls into.
+    pub fn bucket(self, at: Time) -> u32 {
+        match self {
+            Self::Ever => 0,
+            Self::Day => at.hour() / 24,
+            Self::Hour => at.hour(),
+        }
+    }
+
+    /// When a cell of this tier begins.
+    pub fn begins(self, bucket: u32) -> Time {
+        let hours = match self {
+            Self::Ever => 0,
+            Self::Day => i64::from(bucket) * 24,
+            Self::Hour => i64::from(bucket),
+        };
+        Time(hours * 3_600_000)
+    }
+}
+
+/// sender ‖ tier ‖ bucket.
+pub(super) fn rollup(sender: u32, tier: Tier, bucket: u32) -> [u8; 9] {
+    join(&[&sender.to_be_bytes(), &[tier as u8], &bucket.to_be_bytes()])
+}
+
+/// step ‖ sender ‖ priority ‖ due ‖ id.
+pub(super) fn agenda(step: Step, sender: u32, priority: Priority, due: Time, id: MessageId) -> [u8; 30] {
+    let lane: [u8; 6] = join(&[&[step as u8], &sender.to_be_bytes(), &[priority as u8]]);
+    join(&[&lane, &due.0.max(0).to_be_bytes(), &id.0])
+}
+
+/// The id at the end of an agenda row.
+pub(super) fn agenda_id(row: [u8; 30]) -> MessageId {
+    MessageId(row[14..].try_into().expect("an agenda row ends in the 16 bytes of an id"))
+}
+
+/// The date in an agenda row.
+pub(super) fn agenda_due(row: [u8; 30]) -> Time {
+    Time(i64::from_be_bytes(row[6..14].try_into().expect("an agenda row holds the 8 bytes of a date")))
+}
+
+/// contact ‖ id.
+pub(super) fn message_of(contact: u64, id: MessageId) -> [u8; 24] {
+    join(&[&contact.to_be_bytes(), &id.0])
+}
+
+/// code ‖ id.
+pub(super) fn code(code: u32, id: MessageId) -> [u8; 20] {
+    join(&[&code.to_be_bytes(), &id.0])
+}
+
+/// time ‖ SID.
+pub(super) fn inbound(at: Time, sid: [u8; 17]) -> [u8; 25] {
+    join(&[&at.0.max(0).to_be_bytes(), &sid])
+}
+
+/// contact ‖ time ‖ SID.
+pub(super) fn inbound_of(contact: u64, at: Time, sid: [u8; 17]) -> [u8; 33] {
+    join(&[&contact.to_be_bytes(), &inbound(at, sid)])
+}
+
+fn join<const N: usize>(parts: &[&[u8]]) -> [u8; N] {
+    let mut key = [0; N];
+    let mut at = 0;
+    for part in parts {
+        key[at..at + part.len()].copy_from_slice(part);
+        at += part.len();
+    }
+    debug_assert_eq!(at, N, "the parts of a key fill it");
+    key
+}

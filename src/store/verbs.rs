@@ -1,0 +1,212 @@
+//! Everything that can be written, as data: the store's whole vocabulary on one page.
+//!
+//! Invariant: a verb carries all randomness it needs. Each is decided first (pure, may refuse) and written second (only
+//! the disk may fail, and then it fails the whole batch).
+
+use std::collections::BTreeMap;
+
+use crate::clock::Time;
+use crate::message::{AttemptId, Change, Draft, Fact, Message, MessageId, Priority, Sid, Source, Word};
+
+use serde::{Deserialize, Serialize};
+
+/// Something to write.
+#[derive(Clone, Debug)]
+pub enum Write {
+    /// Take a message in.
+    Accept(Box<Accept>),
+    /// Open attempts of what is due.
+    Claim(Claim),
+    /// What came of an attempt.
+    Settle(Settle),
+    /// What Twilio tells of a delivery.
+    Report(Box<Report>),
+    /// What a person wrote to us.
+    Receive(Box<Inbound>),
+    /// Cancel a message that waits for its first attempt.
+    Cancel(Cancel),
+    /// After a start: attempts that lost their owner become unknown.
+    Recover(Recover),
+    /// Make sure that these senders have numbers.
+    Introduce(Vec<String>),
+}
+
+/// What a write came to, in the same order as the writes.
+#[derive(Clone, Debug)]
+pub enum Written {
+    /// Taken in.
+    Accepted(Box<Message>),
+    /// Taken in before, under the same key.
+    Replayed(Box<Message>),
+    /// The key was used for something else.
+    KeyReused,
+    /// Attempts that were opened.
+    Claimed(Claimed),
+    /// A message took a fact in.
+    Recorded(Recorded),
+    /// A message that was sent without us is tracked from now on.
+    Adopted(Recorded),
+    /// An inbound message was stored (`true`) or was known already.
+    Received(bool),
+    /// The message after cancelling.
+    Canceled(Box<Message>),
+    /// It could not be canceled any more.
+    TooLate(Box<Message>),
+    /// There is no such message.
+    NotFound,
+    /// How many attempts lost their owner.
+    Recovered(usize),
+    /// The numbers of the senders.
+    Introduced(Vec<u32>),
+}
+
+/// Take a message in.
+#[derive(Clone, Debug)]
+pub struct Accept {
+    /// What is to be sent.
+    pub draft: Draft,
+    /// For the id.
+    pub random: [u8; 10],
+    /// The same key again gives the same message.
+    pub key: Option<IdempotencyKey>,
+}
+
+/// An Idempotency-Key, bound to who used it and to what was asked under it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    /// A hash of principal and key.
+    pub key: [u8; 32],
+    /// A hash of the request.
+    pub request: [u8; 32],
+    /// How long it is remembered, in milliseconds.
+    pub kept_ms: i64,
+}
+
+/// What is stored under an Idempotency-Key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Answered {
+    pub(super) request: [u8; 32],
+    pub(super) message: MessageId,
+    pub(super) at: Time,
+}
+
+/// Open attempts of what is due, lane by lane.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// How many of which lane.
+    pub lanes: Vec<Lane>,
+    /// Which start of bluetick owns the attempts.
+    pub boot: u64,
+    /// For the unguessable parts of their callback paths.
+    pub seed: [u8; 32],
+    /// A message with as many attempts is given up.
+    pub max_attempts: u8,
+}
+
+/// A part of the agenda that is read by itself, so that a slow or paused one blocks nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lane {
+    /// The store's number of the sender.
+    pub sender: u32,
+    /// The urgency.
+    pub priority: Priority,
+    /// How many messages may be claimed.
+    pub at_most: usize,
+}
+
+/// Attempts that were opened, and when it is worth asking again.
+#[derive(Clone, Debug, Default)]
+pub struct Claimed {
+    /// The messages, each with its new attempt as the last one.
+    pub messages: Vec<Message>,
+    /// For each lane asked for: when its next message is due, counting what was left over.
+    pub next_due: Vec<Option<Time>>,
+}
+
+/// What came of an attempt.
+#[derive(Clone, Debug)]
+pub struct Settle {
+    /// Which.
+    pub attempt: AttemptId,
+    /// The fact.
+    pub fact: Fact,
+    /// Who told us.
+    pub source: Source,
+}
+
+/// What Twilio tells of a delivery.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The attempt whose own path it came to.
+    pub attempt: Option<AttemptId>,
+    /// Twilio's name for the message.
+    pub sid: Sid,
+    /// How far it has come.
+    pub word: Word,
+    /// Why it failed.
+    pub code: Option<u32>,
+    /// Who told us.
+    pub source: Source,
+    /// Our sender, in Twilio's words.
+    pub from: String,
+    /// The person, in Twilio's words.
+    pub to: String,
+    /// Another name of the person.
+    pub also: Option<String>,
+    /// For the id, should nobody know the message.
+    pub random: [u8; 10],
+}
+
+/// A message took a fact in.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// Which.
+    pub id: MessageId,
+    /// What changed.
+    pub change: Change,
+}
+
+/// Cancel a message.
+#[derive(Clone, Debug)]
+pub struct Cancel {
+    /// Which.
+    pub id: MessageId,
+    /// Who asks for it.
+    pub source: Source,
+}
+
+/// After a start: attempts that lost their owner become unknown.
+#[derive(Clone, Copy, Debug)]
+pub struct Recover {
+    /// Attempts of other starts than this one have no owner.
+    pub boot: u64,
+    /// When to look for them at Twilio.
+    pub ask_at: Time,
+}
+
+/// What a person wrote to us: a record of its own, idempotent by its SID.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inbound {
+    /// Twilio's name for it.
+    pub sid: Sid,
+    /// When it came; the commit sets it.
+    pub at: Time,
+    /// The person, in Twilio's words.
+    pub from: String,
+    /// Our sender, in Twilio's words.
+    pub to: String,
+    /// The store's number of the contact; the commit sets it.
+    pub contact: u64,
+    /// The store's number of the sender; the commit sets it.
+    pub sender: u32,
+    /// Other names of the person.
+    pub also: Vec<String>,
+    /// The text.
+    pub body: String,
+    /// What the person calls themselves.
+    pub profile_name: Option<String>,
+    /// The files: URL and content type.
+    pub media: Vec<(String, String)>,
+    /// Everything else Twilio sent along.
+    pub extra: BTreeMap<String, String>,
+}

@@ -1,0 +1,266 @@
+//! Recomputing everything that is derived, from the records alone: the difference must be nothing (P5).
+//!
+//! It reads one snapshot, so it can run beside a working writer.
+
+use std::collections::{BTreeMap, HashMap};
+
+use redb::{ReadableTable, ReadableTableMetadata, TableDefinition};
+
+use super::StoreError;
+use super::codec::decode;
+use super::footprint::Footprint;
+use super::read::Snapshot;
+use super::tables::{self, Tier};
+use super::verbs::Inbound;
+use crate::clock::Time;
+use crate::contact::Contact;
+use crate::message::Message;
+use crate::metrics::{self, Cell, Share};
+
+/// More differences than this are counted, not listed.
+const MAX_LISTED: usize = 100;
+
+/// What a check of the whole store found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// Messages that were read.
+    pub messages: u64,
+    /// Inbound messages that were read.
+    pub inbound: u64,
+    /// People that were read.
+    pub contacts: u64,
+    /// Rollup cells that were compared.
+    pub cells: u64,
+    /// Index rows that were compared.
+    pub index_rows: u64,
+    /// How many things differ.
+    pub count: u64,
+    /// The first of them.
+    pub differences: Vec<Difference>,
+}
+
+/// One thing that is not what the records say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Which table.
+    pub place: &'static str,
+    /// What is wrong, in words.
+    pub detail: String,
+}
+
+/// What the records say everything else should be.
+#[derive(Default)]
+struct Expected {
+    rollups: BTreeMap<[u8; 9], Cell>,
+    people: HashMap<u64, (Contact, Cell)>,
+    rows: HashMap<&'static str, u64>,
+}
+
+/// Checks a snapshot. `progress` hears how many of how many records were read.
+pub fn verify(snapshot: &Snapshot, mut progress: impl FnMut(u64, u64)) -> Result<Findings, StoreError> {
+    let mut findings = Findings::default();
+    let mut expected = Expected::default();
+    let txn = snapshot.transaction();
+    let messages = txn.open_table(tables::MESSAGES)?;
+    let inbound = txn.open_table(tables::INBOUND)?;
+    let total = messages.len()? + inbound.len()?;
+    for row in messages.iter()? {
+        let message: Message = decode(row?.1.value())?;
+        findings.messages += 1;
+        check_journal(&message, &mut findings);
+        check_rows(snapshot, &message, &mut expected, &mut findings)?;
+        if findings.messages % 1_000 == 0 {
+            progress(findings.messages, total);
+        }
+    }
+    for row in inbound.iter()? {
+        let inbound: Inbound = decode(row?.1.value())?;
+        findings.inbound += 1;
+        check_inbound(snapshot, &inbound, &mut expected, &mut findings)?;
+    }
+    check_lengths(snapshot, &expected, &mut findings)?;
+    check_cells(snapshot, expected.rollups, &mut findings)?;
+    check_people(snapshot, expected.people, &mut findings)?;
+    check_events(snapshot, &mut findings)?;
+    progress(total, total);
+    Ok(findings)
+}
+
+impl Findings {
+    fn add(&mut self, place: &'static str, detail: String) {
+        self.count += 1;
+        if self.differences.len() < MAX_LISTED {
+            self.differences.push(Difference { place, detail });
+        }
+    }
+}
+
+impl Expected {
+    fn count(&mut self, share: &Share, sender: u32, at: Time) {
+        for tier in Tier::ALL {
+            let key = tables::rollup(sender, tier, tier.bucket(at));
+            share.add_to(self.rollups.entry(key).or_default(), 1);
+        }
+    }
+}
+
+/// A journal that kept everything tells the whole story: played again, it gives the record.
+fn check_journal(message: &Message, findings: &mut Findings) {
+    if message.journal.dropped == 0 && message.replay() != *message {
+        findings.add("messages", format!("{}: its journal does not give its record", message.id));
+    }
+}
+
+fn check_rows(
+    snapshot: &Snapshot,
+    message: &Message,
+    expected: &mut Expected,
+    findings: &mut Findings,
+) -> Result<(), StoreError> {
+    let print = Footprint::of(message);
+    let id = message.id;
+    for sid in &print.sids {
+        let owner = snapshot.transaction().open_table(tables::SIDS)?.get(sid.0)?.map(|owner| owner.value());
+        *expected.rows.entry("sids").or_default() += 1;
+        if owner != Some(id.0) {
+            findings.add("sids", format!("{sid} does not lead to {id}"));
+        }
+    }
+    let contact = tables::message_of(message.contact, id);
+    expect_row(snapshot, tables::MESSAGES_OF, "messages_of", Some(contact), id, expected, findings)?;
+    expect_row(snapshot, tables::AGENDA, "agenda", print.agenda, id, expected, findings)?;
+    let code = print.code.map(|code| tables::code(code, id));
+    expect_row(snapshot, tables::CODES, "codes", code, id, expected, findings)?;
+    let attention = print.needs_attention.then_some(id.0);
+    expect_row(snapshot, tables::ATTENTION, "attention", attention, id, expected, findings)?;
+    expect_row(snapshot, tables::FLIGHTS, "flights", print.is_in_flight.then_some(id.0), id, expected, findings)?;
+    expected.count(&print.share, print.sender, message.accepted_at);
+    let (person, cell) = expected.people.entry(message.contact).or_default();
+    print.share.add_to(cell, 1);
+    person.note(id.0, print.status.as_str());
+    Ok(())
+}
+
+fn expect_row<const N: usize>(
+    snapshot: &Snapshot,
+    table: TableDefinition<[u8; N], ()>,
+    place: &'static str,
+    row: Option<[u8; N]>,
+    owner: impl std::fmt::Display,
+    expected: &mut Expected,
+    findings: &mut Findings,
+) -> Result<(), StoreError> {
+    let Some(row) = row else { return Ok(()) };
+    *expected.rows.entry(place).or_default() += 1;
+    if snapshot.transaction().open_table(table)?.get(row)?.is_none() {
+        findings.add(place, format!("{owner} has no row"));
+    }
+    Ok(())
+}
+
+fn check_inbound(
+    snapshot: &Snapshot,
+    inbound: &Inbound,
+    expected: &mut Expected,
+    findings: &mut Findings,
+) -> Result<(), StoreError> {
+    let Inbound { sid, at, contact, sender, .. } = *inbound;
+    let row = Some(tables::inbound_of(contact, at, sid.0));
+    expect_row(snapshot, tables::INBOUND_OF, "inbound_of", row, sid, expected, findings)?;
+    *expected.rows.entry("inbound_sids").or_default() += 1;
+    let known = snapshot.transaction().open_table(tables::INBOUND_SIDS)?.get(sid.0)?.map(|at| at.value());
+    if known != Some(at.0) {
+        findings.add("inbound_sids", format!("{sid} does not lead to its record"));
+    }
+    let share = metrics::inbound();
+    expected.count(&share, sender, at);
+    let (person, cell) = expected.people.entry(contact).or_default();
+    share.add_to(cell, 1);
+    person.wrote(sender, at);
+    Ok(())
+}
+
+/// Every expected row was found one by one; so a table of another length has rows that nobody expects.
+fn check_lengths(snapshot: &Snapshot, expected: &Expected, findings: &mut Findings) -> Result<(), StoreError> {
+    let txn = snapshot.transaction();
+    let lengths = [
+        ("sids", txn.open_table(tables::SIDS)?.len()?),
+        ("messages_of", txn.open_table(tables::MESSAGES_OF)?.len()?),
+        ("agenda", txn.open_table(tables::AGENDA)?.len()?),
+        ("codes", txn.open_table(tables::CODES)?.len()?),
+        ("attention", txn.open_table(tables::ATTENTION)?.len()?),
+        ("flights", txn.open_table(tables::FLIGHTS)?.len()?),
+        ("inbound_of", txn.open_table(tables::INBOUND_OF)?.len()?),
+        ("inbound_sids", txn.open_table(tables::INBOUND_SIDS)?.len()?),
+    ];
+    for (place, length) in lengths {
+        findings.index_rows += length;
+        let wanted = expected.rows.get(place).copied().unwrap_or(0);
+        if length != wanted {
+            findings.add(place, format!("has {length} rows, and the records ask for {wanted}"));
+        }
+    }
+    Ok(())
+}
+
+fn check_cells(
+    snapshot: &Snapshot,
+    mut wanted: BTreeMap<[u8; 9], Cell>,
+    findings: &mut Findings,
+) -> Result<(), StoreError> {
+    for row in snapshot.transaction().open_table(tables::ROLLUPS)?.iter()? {
+        let (key, bytes) = row?;
+        let stored: Cell = decode(bytes.value())?;
+        findings.cells += 1;
+        if wanted.remove(&key.value()) != Some(stored) {
+            findings.add("rollups", format!("the cell {:?} is not the sum of its records", key.value()));
+        }
+    }
+    for key in wanted.keys() {
+        findings.add("rollups", format!("the cell {key:?} is missing"));
+    }
+    Ok(())
+}
+
+fn check_people(
+    snapshot: &Snapshot,
+    mut wanted: HashMap<u64, (Contact, Cell)>,
+    findings: &mut Findings,
+) -> Result<(), StoreError> {
+    let txn = snapshot.transaction();
+    let aliases = txn.open_table(tables::ALIASES)?;
+    let mut names = 0;
+    for row in txn.open_table(tables::CONTACTS)?.iter()? {
+        let (number, bytes) = row?;
+        let (stored, cell): (Contact, Cell) = decode(bytes.value())?;
+        let (person, sums) = wanted.remove(&number.value()).unwrap_or_default();
+        findings.contacts += 1;
+        names += stored.aliases.len() as u64;
+        if (&stored.newest, &stored.windows, &cell) != (&person.newest, &person.windows, &sums) {
+            findings.add("contacts", format!("contact {} is not the sum of its records", number.value()));
+        }
+        for name in &stored.aliases {
+            if aliases.get(name.as_str())?.map(|owner| owner.value()) != Some(number.value()) {
+                findings.add("aliases", format!("a name of contact {} leads elsewhere", number.value()));
+            }
+        }
+    }
+    for number in wanted.keys() {
+        findings.add("contacts", format!("contact {number} is missing"));
+    }
+    if aliases.len()? != names {
+        findings.add("aliases", format!("has {} rows, and the contacts have {names} names", aliases.len()?));
+    }
+    Ok(())
+}
+
+fn check_events(snapshot: &Snapshot, findings: &mut Findings) -> Result<(), StoreError> {
+    let events = snapshot.transaction().open_table(tables::EVENTS)?;
+    let (first, last) = (events.first()?.map(|row| row.0.value()), events.last()?.map(|row| row.0.value()));
+    if let (Some(first), Some(last)) = (first, last)
+        && last - first + 1 != events.len()?
+    {
+        findings.add("events", format!("{first} to {last} are not {} events: the sequence has gaps", events.len()?));
+    }
+    Ok(())
+}

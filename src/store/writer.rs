@@ -1,0 +1,196 @@
+//! The writer thread: takes what is waiting, commits it, then answers everyone.
+//!
+//! Invariant: nobody is answered before their commit is on disk; if it fails, everyone in it is told so and the writer
+//! stops for good (P7). It never waits for a fuller batch: under load, the batch that gathers during one commit is full
+//! enough.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use redb::{Database, ReadableDatabase};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+
+use super::commit::Store;
+use super::read::Snapshot;
+use super::verbs::{Write, Written};
+use super::{FILE, Options, StoreError};
+use crate::clock::Clock;
+use crate::message::Fact;
+
+/// Only bounds how long the first of a batch waits for the last; throughput is flat far below it.
+const MAX_BATCH: usize = 512;
+
+struct Job {
+    write: Write,
+    answer: oneshot::Sender<Result<Written, StoreError>>,
+}
+
+/// The store, as every other room holds it.
+#[derive(Clone)]
+pub struct Handle {
+    queue: mpsc::Sender<Job>,
+    bound: usize,
+    db: Arc<Database>,
+    wake: Wake,
+    state: Arc<State>,
+}
+
+#[derive(Default)]
+struct State {
+    has_failed: AtomicBool,
+    is_closing: AtomicBool,
+    stop: Notify,
+}
+
+/// What a commit wakes.
+#[derive(Clone)]
+pub struct Wake {
+    /// Something may be due to be sent.
+    pub sendable: Arc<Notify>,
+    /// The number of the newest event.
+    pub newest: watch::Receiver<u64>,
+}
+
+/// Opens the store in its folder and starts its writer.
+pub fn start(options: &Options, clock: Clock) -> Result<(Handle, JoinHandle<()>), StoreError> {
+    std::fs::create_dir_all(&options.dir)?;
+    let store = Store::open(&options.dir.join(FILE), options.cache_mb << 20)?;
+    sync_folder(&options.dir)?;
+    Ok(run(store, options.queue, clock))
+}
+
+/// A new file is only there for good once its folder says so.
+fn sync_folder(dir: &Path) -> Result<(), StoreError> {
+    Ok(std::fs::File::open(dir)?.sync_all()?)
+}
+
+/// Starts a writer over an opened store.
+pub fn run(store: Store, queue: usize, clock: Clock) -> (Handle, JoinHandle<()>) {
+    let (sender, receiver) = mpsc::channel(queue);
+    let (newest_sender, newest) = watch::channel(store.newest_event());
+    let wake = Wake { sendable: Arc::default(), newest };
+    let state = Arc::<State>::default();
+    let handle =
+        Handle { queue: sender, bound: queue, db: store.database(), wake: wake.clone(), state: Arc::clone(&state) };
+    let writer = Writer { store, clock, receiver, newest: newest_sender, sendable: wake.sendable, state };
+    let thread = std::thread::Builder::new()
+        .name("store".into())
+        .spawn(move || writer.work())
+        .expect("a process that starts can start a thread");
+    (handle, thread)
+}
+
+impl Handle {
+    /// Writes, and answers when it is on disk.
+    pub async fn write(&self, write: Write) -> Result<Written, StoreError> {
+        if self.state.is_closing.load(Ordering::Acquire) {
+            return Err(StoreError::Closed);
+        }
+        let (answer, answered) = oneshot::channel();
+        self.queue.try_send(Job { write, answer }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => StoreError::Full(self.bound),
+            mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
+        })?;
+        answered.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// The store as it is now, for reading.
+    pub fn read(&self) -> Result<Snapshot, StoreError> {
+        Ok(Snapshot::over(self.db.begin_read()?))
+    }
+
+    /// What commits wake.
+    pub fn wake(&self) -> &Wake {
+        &self.wake
+    }
+
+    /// Whether the disk failed: nothing is written any more.
+    pub fn has_failed(&self) -> bool {
+        self.state.has_failed.load(Ordering::Acquire)
+    }
+
+    /// How many writes wait.
+    pub fn waiting(&self) -> usize {
+        self.bound - self.queue.capacity()
+    }
+
+    /// Takes no more writes; the writer ends when those that wait are done.
+    pub fn close(&self) {
+        self.state.is_closing.store(true, Ordering::Release);
+        self.state.stop.notify_one();
+    }
+}
+
+struct Writer {
+    store: Store,
+    clock: Clock,
+    receiver: mpsc::Receiver<Job>,
+    newest: watch::Sender<u64>,
+    sendable: Arc<Notify>,
+    state: Arc<State>,
+}
+
+impl Writer {
+    fn work(mut self) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let Ok(runtime) = runtime else {
+            tracing::error!("the store's thread could not be set up");
+            self.state.has_failed.store(true, Ordering::Release);
+            return;
+        };
+        let mut jobs = Vec::with_capacity(MAX_BATCH);
+        while runtime.block_on(self.gather(&mut jobs)) {
+            if let Err(error) = self.commit(&mut jobs) {
+                tracing::error!(%error, "a commit failed: bluetick stops writing, because the disk cannot be trusted");
+                self.state.has_failed.store(true, Ordering::Release);
+                return;
+            }
+        }
+    }
+
+    /// Waits for the first write, then takes all that wait with it; false when the store is closed and empty.
+    async fn gather(&mut self, jobs: &mut Vec<Job>) -> bool {
+        tokio::select! {
+            biased;
+            taken = self.receiver.recv_many(jobs, MAX_BATCH) => taken > 0,
+            () = self.state.stop.notified() => {
+                self.receiver.close();
+                self.receiver.recv_many(jobs, MAX_BATCH).await > 0
+            }
+        }
+    }
+
+    fn commit(&mut self, jobs: &mut Vec<Job>) -> Result<(), StoreError> {
+        let (writes, answers): (Vec<_>, Vec<_>) = jobs.drain(..).map(|job| (job.write, job.answer)).unzip();
+        let makes_sendable = writes.iter().any(makes_sendable);
+        match self.store.commit(writes, self.clock.now()) {
+            Ok(written) => {
+                for (answer, written) in answers.into_iter().zip(written) {
+                    // Whoever does not wait any more has lost only the answer: the write is done.
+                    let _ = answer.send(Ok(written));
+                }
+                self.newest.send_replace(self.store.newest_event());
+                if makes_sendable {
+                    self.sendable.notify_one();
+                }
+                Ok(())
+            }
+            Err(error) => {
+                for answer in answers {
+                    let _ = answer.send(Err(error.clone()));
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+fn makes_sendable(write: &Write) -> bool {
+    match write {
+        Write::Accept(_) => true,
+        Write::Settle(settle) => matches!(settle.fact, Fact::NotProcessed { .. }),
+        _ => false,
+    }
+}
