@@ -7,3 +7,4 @@ pub mod event;
 pub mod message;
 pub mod metrics;
 pub mod store;
+pub mod twilio;

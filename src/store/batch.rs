@@ -4,7 +4,7 @@
 //! Invariant: what is not saved by [`Batch::flush`] is not written at all. A record that several writes of a batch touch
 //! costs one load and one save.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use redb::ReadableTable;
 
@@ -28,6 +28,7 @@ pub(super) struct Batch<'txn> {
     messages: BTreeMap<MessageId, Touched>,
     contacts: BTreeMap<u64, ContactRow>,
     rollups: BTreeMap<[u8; 9], Cell>,
+    bereft: BTreeSet<u64>,
     senders: &'txn mut BTreeMap<String, u32>,
 }
 
@@ -52,8 +53,8 @@ impl<'txn> Batch<'txn> {
         next: &'txn mut Numbers,
         senders: &'txn mut BTreeMap<String, u32>,
     ) -> Self {
-        let (messages, contacts, rollups) = Default::default();
-        Self { tables, now, next, messages, contacts, rollups, senders }
+        let (messages, contacts, rollups, bereft) = Default::default();
+        Self { tables, now, next, messages, contacts, rollups, bereft, senders }
     }
 
     /// The message as this batch sees it.
@@ -108,10 +109,10 @@ impl<'txn> Batch<'txn> {
     /// Takes a message away whose story went into another.
     pub(super) fn remove(&mut self, id: MessageId) -> Result<Option<Message>, StoreError> {
         self.load(id)?;
-        Ok(self.messages.get_mut(&id).map(|touched| {
-            touched.is_gone = true;
-            touched.message.clone()
-        }))
+        let Some(touched) = self.messages.get_mut(&id) else { return Ok(None) };
+        touched.is_gone = true;
+        self.bereft.insert(touched.message.contact);
+        Ok(Some(touched.message.clone()))
     }
 
     /// Whose SID this is, as this batch sees it.
@@ -192,8 +193,14 @@ impl<'txn> Batch<'txn> {
 
     /// Saves everything that was touched, with all that follows from it.
     pub(super) fn flush(mut self) -> Result<(), StoreError> {
-        for (_, touched) in std::mem::take(&mut self.messages) {
+        // What goes gives its SIDs up before another takes them.
+        let (gone, kept): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.messages).into_values().partition(|touched| touched.is_gone);
+        for touched in gone.into_iter().chain(kept) {
             self.save(touched)?;
+        }
+        for number in std::mem::take(&mut self.bereft) {
+            self.renew_newest(number)?;
         }
         for (number, row) in std::mem::take(&mut self.contacts) {
             self.tables.contacts.insert(number, encode(&row).as_slice())?;
@@ -252,6 +259,19 @@ impl<'txn> Batch<'txn> {
                 set(&mut tables.flights, print.id.0, !is_old)?;
             }
         }
+        Ok(())
+    }
+
+    /// A contact whose newest message may have gone: the newest that is left says how they were last reached.
+    fn renew_newest(&mut self, number: u64) -> Result<(), StoreError> {
+        let first = tables::message_of(number, MessageId([0; 16]));
+        let last = tables::message_of(number, MessageId([255; 16]));
+        let row = self.tables.messages_of.range(first..=last)?.next_back().transpose()?.map(|row| row.0.value());
+        let id = row.map(|row| row[8..].try_into().expect("the row ends in the 16 bytes of an id"));
+        let bytes = id.map(|id: [u8; 16]| self.tables.messages.get(id)).transpose()?.flatten();
+        let message = bytes.map(|bytes| decode::<Message>(bytes.value())).transpose()?;
+        let newest = message.map(|message| (message.id.0, message.status().as_str().to_owned()));
+        self.contact(number)?.0.newest = newest;
         Ok(())
     }
 

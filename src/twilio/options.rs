@@ -1,0 +1,199 @@
+//! What a team may set about Twilio, and whether it can work: the `[twilio]` section of the configuration.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::twilio::signature::AuthToken;
+use crate::twilio::transport::Credentials;
+
+/// The `[twilio]` section. Secrets are read from it and never written out again.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Where Twilio's API is: scheme and host, no path. Another one is for regions and for the emulator.
+    pub api_url: String,
+    /// The account: `AC` and 32 hex digits.
+    pub account_sid: String,
+    /// The account's auth token. Needed even beside an API key, because only it signs callbacks.
+    #[serde(skip_serializing)]
+    pub auth_token: Option<AuthToken>,
+    /// The second live token during a rotation: callbacks signed with it are let in too.
+    #[serde(skip_serializing)]
+    pub auth_token_next: Option<AuthToken>,
+    /// An API key, `SK` and 32 hex digits, used for the API instead of the auth token.
+    pub api_key_sid: Option<String>,
+    /// The API key's secret.
+    #[serde(skip_serializing)]
+    pub api_key_secret: Option<AuthToken>,
+    /// The first sender: a WhatsApp number in international form, or a Messaging Service (`MG…`).
+    pub from: Option<String>,
+    /// Longest time to connect, TLS included, in milliseconds; less than `timeout_ms`.
+    pub connect_timeout_ms: u64,
+    /// Longest time for one request, from its first step to the last byte of the answer, in milliseconds.
+    /// Twilio gives up at about 26 s; ending sooner than that makes unknown sends out of slow ones.
+    pub timeout_ms: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            api_url: "https://api.twilio.com".to_owned(),
+            account_sid: String::new(),
+            auth_token: None,
+            auth_token_next: None,
+            api_key_sid: None,
+            api_key_secret: None,
+            from: None,
+            connect_timeout_ms: 5_000,
+            timeout_ms: 30_000,
+        }
+    }
+}
+
+/// What is wrong with the `[twilio]` section; the words name the key and say what to write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadOptions {
+    /// No account.
+    #[error("[twilio] account_sid must be AC and 32 hex digits: copy it from Twilio's console")]
+    AccountSid,
+    /// No token.
+    #[error("[twilio] auth_token is missing: without it no callback can be verified, even if an API key is set")]
+    AuthToken,
+    /// An empty second token.
+    #[error("[twilio] auth_token_next is empty: leave it out or set the token that comes next")]
+    AuthTokenNext,
+    /// Half an API key, or something else.
+    #[error("[twilio] api_key_sid (SK and 32 hex digits) and api_key_secret must be set together or not at all")]
+    ApiKey,
+    /// Timeouts that cannot be.
+    #[error("[twilio] connect_timeout_ms must be above 0 and below timeout_ms, and that at most {MAX_TIMEOUT_MS}")]
+    Timeouts,
+}
+
+/// A send that nobody answered for two minutes is as unknown as it will ever be.
+const MAX_TIMEOUT_MS: u64 = 120_000;
+
+impl Options {
+    /// Whether a client and a webhook can be made of it.
+    pub fn check(&self) -> Result<(), BadOptions> {
+        let is_set = |secret: &Option<AuthToken>| secret.as_ref().is_some_and(|secret| !secret.expose().is_empty());
+        if !is_sid(&self.account_sid, "AC") {
+            return Err(BadOptions::AccountSid);
+        }
+        if !is_set(&self.auth_token) {
+            return Err(BadOptions::AuthToken);
+        }
+        if self.auth_token_next.is_some() && !is_set(&self.auth_token_next) {
+            return Err(BadOptions::AuthTokenNext);
+        }
+        match (&self.api_key_sid, is_set(&self.api_key_secret)) {
+            (None, false) => {}
+            (Some(sid), true) if is_sid(sid, "SK") => {}
+            _ => return Err(BadOptions::ApiKey),
+        }
+        let is_ordered = 0 < self.connect_timeout_ms && self.connect_timeout_ms < self.timeout_ms;
+        if !is_ordered || self.timeout_ms > MAX_TIMEOUT_MS {
+            return Err(BadOptions::Timeouts);
+        }
+        Ok(())
+    }
+
+    /// Who we are to the API: the API key if there is one, else the account itself.
+    pub fn credentials(&self) -> Result<Credentials, BadOptions> {
+        self.check()?;
+        let key = self.api_key_sid.clone().zip(self.api_key_secret.clone());
+        let account = || Some((self.account_sid.clone(), self.auth_token.clone()?));
+        let (user, secret) = key.or_else(account).ok_or(BadOptions::AuthToken)?;
+        Ok(Credentials { user, secret })
+    }
+
+    /// The tokens that may sign callbacks: the live one, then the other one of a rotation.
+    pub fn tokens(&self) -> Vec<AuthToken> {
+        self.auth_token.iter().chain(&self.auth_token_next).cloned().collect()
+    }
+
+    /// Longest time to connect.
+    pub fn connect_timeout(&self) -> Duration {
+        Duration::from_millis(self.connect_timeout_ms)
+    }
+
+    /// Longest time for one request.
+    pub fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms)
+    }
+}
+
+fn is_sid(text: &str, prefix: &str) -> bool {
+    text.strip_prefix(prefix).is_some_and(|digits| {
+        digits.len() == 32 && digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options() -> Options {
+        Options {
+            account_sid: "AC00000000000000000000000000000001".into(),
+            auth_token: Some("token".into()),
+            ..Options::default()
+        }
+    }
+
+    #[test]
+    fn an_account_and_its_token_are_enough() {
+        assert_eq!(options().check(), Ok(()));
+        let credentials = options().credentials().expect("credentials");
+        assert_eq!((credentials.user.as_str(), credentials.secret.expose()), (options().account_sid.as_str(), "token"));
+    }
+
+    #[test]
+    fn an_api_key_speaks_for_the_account_but_never_signs() {
+        let sid = "SK00000000000000000000000000000002".to_owned();
+        let options = Options { api_key_sid: Some(sid.clone()), api_key_secret: Some("key".into()), ..options() };
+        let credentials = options.credentials().expect("credentials");
+        assert_eq!((credentials.user, credentials.secret.expose()), (sid, "key"));
+        assert_eq!(options.tokens().iter().map(AuthToken::expose).collect::<Vec<_>>(), ["token"]);
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_by_name() {
+        let token = |token: &str| Some(AuthToken::from(token));
+        let cases = [
+            (Options { account_sid: "AC1".into(), ..options() }, BadOptions::AccountSid),
+            (Options { auth_token: None, ..options() }, BadOptions::AuthToken),
+            (Options { auth_token: token(""), ..options() }, BadOptions::AuthToken),
+            (Options { auth_token_next: token(""), ..options() }, BadOptions::AuthTokenNext),
+            (Options { api_key_secret: token("key"), ..options() }, BadOptions::ApiKey),
+            (
+                Options { api_key_sid: Some("SK1".into()), api_key_secret: token("key"), ..options() },
+                BadOptions::ApiKey,
+            ),
+            (Options { connect_timeout_ms: 30_000, ..options() }, BadOptions::Timeouts),
+            (Options { connect_timeout_ms: 0, ..options() }, BadOptions::Timeouts),
+            (Options { timeout_ms: 3_600_000, ..options() }, BadOptions::Timeouts),
+        ];
+        for (options, expected) in cases {
+            assert_eq!(options.check(), Err(expected));
+        }
+    }
+
+    #[test]
+    fn secrets_are_read_and_never_written() {
+        let toml = r#"
+            account_sid = "AC00000000000000000000000000000001"
+            auth_token = "first-secret"
+            auth_token_next = "second-secret"
+        "#;
+        let options: Options = toml::from_str(toml).expect("options");
+        assert_eq!(
+            options.tokens().iter().map(AuthToken::expose).collect::<Vec<_>>(),
+            ["first-secret", "second-secret"]
+        );
+        let written = toml::to_string(&options).expect("toml");
+        assert!(!written.contains("secret") && !format!("{options:?}").contains("first-secret"), "{written}");
+        assert!(toml::from_str::<Options>("acount_sid = \"\"").is_err(), "a misspelt key is an error");
+    }
+}

@@ -1,0 +1,7 @@
+//! What bluetick promises, tried through its public doors.
+
+mod codec;
+mod receipts;
+mod sending;
+mod store;
+mod support;
