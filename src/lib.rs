@@ -4,6 +4,7 @@ pub mod alert;
 pub mod clock;
 pub mod contact;
 pub mod event;
+pub mod jobs;
 pub mod message;
 pub mod metrics;
 pub mod store;

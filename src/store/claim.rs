@@ -1,4 +1,4 @@
-//! Opening attempts: what is due, lane by lane, up to what the sender of the claim can carry.
+//! Opening attempts: what is due, lane by lane, up to what whoever claims can carry.
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -7,21 +7,20 @@ use redb::ReadableTable;
 use super::StoreError;
 use super::batch::Batch;
 use super::tables;
-use super::verbs::{Claim, Claimed, Lane};
+use super::verbs::{Claim, Claimed, Turn};
 use crate::clock::Time;
-use crate::message::{Fact, MessageId, Source, Step};
+use crate::message::{Fact, MessageId, Priority, Source, Step};
 
-/// A claim looks at no more rows than this a lane, however many slots are free.
-const MAX_ROWS: usize = 1_024;
+/// A claim opens no more attempts than this, however many slots are free: it bounds the commit.
+const MAX_CLAIMED: usize = 1_024;
 
 /// The intents are stored with this commit; only then may the requests leave.
 pub(super) fn open_attempts(batch: &mut Batch<'_>, claim: &Claim) -> Result<Claimed, StoreError> {
     let mut dice = StdRng::from_seed(claim.seed);
     let mut claimed = Claimed::default();
-    for lane in &claim.lanes {
-        let (due, next_due) = read_lane(batch, lane)?;
-        claimed.next_due.push(next_due);
-        for id in due {
+    for turn in &claim.turns {
+        let free = claim.slots.min(MAX_CLAIMED).saturating_sub(claimed.messages.len());
+        for id in due(batch, turn, free)? {
             let now = batch.now;
             let Some(message) = batch.message(id)? else { continue };
             if message.has_expired(claim.max_attempts, now) {
@@ -37,18 +36,16 @@ pub(super) fn open_attempts(batch: &mut Batch<'_>, claim: &Claim) -> Result<Clai
     Ok(claimed)
 }
 
-/// What is due in a lane, and when the first row that is left over is.
-fn read_lane(batch: &Batch<'_>, lane: &Lane) -> Result<(Vec<MessageId>, Option<Time>), StoreError> {
-    let at = |due| tables::agenda(Step::Send, lane.sender, lane.priority, due, MessageId([0; 16]));
-    let end = tables::agenda(Step::Send, lane.sender, lane.priority, Time(i64::MAX), MessageId([255; 16]));
+/// What is due of a sender, the most urgent lane first, the longest due of a lane first.
+fn due(batch: &Batch<'_>, turn: &Turn, free: usize) -> Result<Vec<MessageId>, StoreError> {
+    let at_most = turn.at_most.min(free);
     let mut due = Vec::new();
-    for row in batch.tables.agenda.range(at(Time(0))..=end)? {
-        let row = row?.0.value();
-        let date = tables::agenda_due(row);
-        if date > batch.now || due.len() >= lane.at_most.min(MAX_ROWS) {
-            return Ok((due, Some(date)));
+    for priority in Priority::ALL {
+        let first = tables::agenda(Step::Send, turn.sender, priority, Time(0), MessageId([0; 16]));
+        let last = tables::agenda(Step::Send, turn.sender, priority, batch.now, MessageId([255; 16]));
+        for row in batch.tables.agenda.range(first..=last)?.take(at_most - due.len()) {
+            due.push(tables::agenda_id(row?.0.value()));
         }
-        due.push(tables::agenda_id(row));
     }
-    Ok((due, None))
+    Ok(due)
 }

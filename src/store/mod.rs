@@ -23,7 +23,7 @@ pub use commit::Store;
 pub use read::{Filter, Page, Person, Snapshot};
 pub use tables::Tier;
 pub use verbs::{
-    Accept, Cancel, Claim, Claimed, IdempotencyKey, Inbound, Lane, Recorded, Recover, Report, Settle, Write, Written,
+    Accept, Cancel, Claim, Claimed, IdempotencyKey, Inbound, Recorded, Recover, Report, Settle, Turn, Write, Written,
 };
 pub use verify::{Difference, Findings, verify};
 pub use writer::{Handle, Wake, run, start};

@@ -246,19 +246,26 @@ impl Snapshot {
         Ok(tables::last_key(&self.txn, tables::EVENTS, |key| key)?.unwrap_or(0))
     }
 
-    /// When the first message of all lanes is due.
-    pub fn oldest_due(&self) -> Result<Option<Time>, StoreError> {
-        let table = self.txn.open_table(tables::AGENDA)?;
-        let mut oldest = None;
+    /// For every sender that has messages to send: when the first of them is due.
+    pub fn sendable(&self) -> Result<Vec<(u32, Time)>, StoreError> {
+        let agenda = self.txn.open_table(tables::AGENDA)?;
+        let mut sendable = Vec::new();
         for (sender, _) in self.senders()? {
+            let mut oldest = None;
             for priority in Priority::ALL {
                 let at = |due, id| tables::agenda(Step::Send, sender, priority, due, MessageId(id));
-                let mut lane = table.range(at(Time(0), [0; 16])..=at(Time(i64::MAX), [255; 16]))?;
+                let mut lane = agenda.range(at(Time(0), [0; 16])..=at(Time(i64::MAX), [255; 16]))?;
                 let due = lane.next().transpose()?.map(|row| tables::agenda_due(row.0.value()));
                 oldest = [oldest, due].into_iter().flatten().min();
             }
+            sendable.extend(oldest.map(|due| (sender, due)));
         }
-        Ok(oldest)
+        Ok(sendable)
+    }
+
+    /// When the message that has waited longest was due.
+    pub fn oldest_due(&self) -> Result<Option<Time>, StoreError> {
+        Ok(self.sendable()?.into_iter().map(|(_, due)| due).min())
     }
 
     /// A page of inbound messages, newest first, from `cursor` on.

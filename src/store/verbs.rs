@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::clock::Time;
-use crate::message::{AttemptId, Change, Draft, Fact, Message, MessageId, Priority, Sid, Source, Word};
+use crate::message::{AttemptId, Change, Draft, Fact, Message, MessageId, Sid, Source, Word};
 
 use serde::{Deserialize, Serialize};
 
@@ -93,8 +93,10 @@ pub(super) struct Answered {
 /// Open attempts of what is due, lane by lane.
 #[derive(Clone, Debug)]
 pub struct Claim {
-    /// How many of which lane.
-    pub lanes: Vec<Lane>,
+    /// Whose turn it is, in this order.
+    pub turns: Vec<Turn>,
+    /// How many attempts may be opened in all.
+    pub slots: usize,
     /// Which start of bluetick owns the attempts.
     pub boot: u64,
     /// For the unguessable parts of their callback paths.
@@ -103,24 +105,20 @@ pub struct Claim {
     pub max_attempts: u8,
 }
 
-/// A part of the agenda that is read by itself, so that a slow or paused one blocks nobody.
+/// A sender's turn: its lanes are read by themselves, the most urgent first, so that a slow sender blocks nobody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lane {
+pub struct Turn {
     /// The store's number of the sender.
     pub sender: u32,
-    /// The urgency.
-    pub priority: Priority,
-    /// How many messages may be claimed.
+    /// How many of its messages may be claimed.
     pub at_most: usize,
 }
 
-/// Attempts that were opened, and when it is worth asking again.
+/// Attempts that were opened.
 #[derive(Clone, Debug, Default)]
 pub struct Claimed {
     /// The messages, each with its new attempt as the last one.
     pub messages: Vec<Message>,
-    /// For each lane asked for: when its next message is due, counting what was left over.
-    pub next_due: Vec<Option<Time>>,
 }
 
 /// What came of an attempt.

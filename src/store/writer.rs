@@ -167,11 +167,11 @@ impl Writer {
         let makes_sendable = writes.iter().any(makes_sendable);
         match self.store.commit(writes, self.clock.now()) {
             Ok(written) => {
+                self.newest.send_replace(self.store.newest_event());
                 for (answer, written) in answers.into_iter().zip(written) {
                     // Whoever does not wait any more has lost only the answer: the write is done.
                     let _ = answer.send(Ok(written));
                 }
-                self.newest.send_replace(self.store.newest_event());
                 if makes_sendable {
                     self.sendable.notify_one();
                 }

@@ -1,5 +1,6 @@
 //! What bluetick promises, tried through its public doors.
 
+mod architecture;
 mod codec;
 mod receipts;
 mod sending;

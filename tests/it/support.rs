@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bluetick::message::{Address, AttemptId, Content, Draft, Fact, Message, MessageId, Priority, Sid, Word};
-use bluetick::store::{Accept, Claim, Lane, Report, Settle, Snapshot, Store, Write, Written, verify};
+use bluetick::store::{Accept, Claim, Report, Settle, Snapshot, Store, Turn, Write, Written, verify};
 use bluetick::{clock::Time, message::Source};
 
 /// A folder of its own for each test, gone afterwards.
@@ -79,9 +79,8 @@ pub(crate) fn accept(store: &mut Store, draft: Draft, number: u64, now: Time) ->
 
 /// Claims all that is due for sender 1, whatever its urgency.
 pub(crate) fn claim(store: &mut Store, now: Time) -> Vec<Message> {
-    let lane = |priority| Lane { sender: 1, priority, at_most: 100 };
-    let lanes = Priority::ALL.map(lane).to_vec();
-    match one(store, Write::Claim(Claim { lanes, boot: 7, seed: [3; 32], max_attempts: 100 }), now) {
+    let turns = vec![Turn { sender: 1, at_most: 100 }];
+    match one(store, Write::Claim(Claim { turns, slots: 100, boot: 7, seed: [3; 32], max_attempts: 100 }), now) {
         Written::Claimed(claimed) => claimed.messages,
         other => panic!("not claimed: {other:?}"),
     }
@@ -106,7 +105,7 @@ pub(crate) fn report(attempt: Option<AttemptId>, sid: Sid, word: Word, code: Opt
         from: "whatsapp:+15550001111".into(),
         to: "whatsapp:+4915100000001".into(),
         also: None,
-        random: sid.0[7..].try_into().expect("10 bytes"),
+        random: random(u64::MAX ^ u64::from(sid.0[16]) ^ u64::from(sid.0[15]) << 8),
     }))
 }
 

@@ -1,0 +1,62 @@
+// A real browser that remembers every complaint: console errors, exceptions, broken requests, CSP violations.
+
+import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { require, TESTS } from '../process/bluetick.mjs';
+
+const { chromium } = require('playwright-core');
+const { AxeBuilder } = require('@axe-core/playwright');
+
+const EXECUTABLE = process.env.CHROMIUM ?? '/usr/bin/chromium';
+/** It talks to nobody but the page. */
+const ARGS = ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-quic', '--no-first-run'];
+/** Longer than anything a page should take on a busy machine. */
+const PATIENCE_MS = 20_000;
+const SCREENSHOTS = join(TESTS, 'screenshots');
+const WIDE = { width: 1280, height: 900 };
+const PHONE = { width: 390, height: 844 };
+
+/** One browser for all pages of one bluetick. */
+export async function browse({ url, admin_user: username, admin_password: password }) {
+  mkdirSync(SCREENSHOTS, { recursive: true });
+  const browser = await chromium.launch({ executablePath: EXECUTABLE, args: ARGS });
+  const context = await browser.newContext({ baseURL: url, httpCredentials: { username, password }, viewport: WIDE, reducedMotion: 'reduce' });
+  context.setDefaultTimeout(PATIENCE_MS);
+  return {
+    /** Opens a page; `complaints` fills while it lives. */
+    async open(path) {
+      const page = await context.newPage();
+      const complaints = [];
+      page.on('console', (message) => message.type() === 'error' && complaints.push(`console: ${message.text()}`));
+      page.on('pageerror', (error) => complaints.push(`exception: ${error}`));
+      page.on('response', (response) => response.status() >= 400 && response.status() !== 401 && complaints.push(`${response.status()} ${response.url()}`));
+      page.on('request', (request) => new URL(request.url()).origin === url || complaints.push(`asked a stranger: ${request.url()}`));
+      await page.addInitScript(() => {
+        document.addEventListener('securitypolicyviolation', (event) => console.error(`CSP ${event.violatedDirective} ${event.blockedURI}`));
+      });
+      const answer = await page.goto(path);
+      const policy = answer.headers()['content-security-policy'] ?? '';
+      assert.match(policy, /default-src 'none'/, 'the page has a content security policy');
+      assert.doesNotMatch(policy, /unsafe/);
+      return Object.assign(page, { complaints });
+    },
+    close: () => browser.close(),
+  };
+}
+
+/** Pictures in light, dark and on a phone; no serious accessibility violation in any; nothing complained. */
+export async function inspect(page, name) {
+  for (const [look, colorScheme, size] of [['light', 'light', WIDE], ['dark', 'dark', WIDE], ['phone', 'light', PHONE]]) {
+    await page.setViewportSize(size);
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+    await page.screenshot({ path: join(SCREENSHOTS, `${name}-${look}.png`), fullPage: true });
+    const { violations } = await new AxeBuilder({ page }).analyze();
+    const bad = violations.filter(({ impact }) => ['serious', 'critical'].includes(impact));
+    assert.deepEqual(bad.map(({ id, nodes }) => [id, nodes.map(({ html }) => html).slice(0, 3)]), [], `${name} ${look}: accessibility`);
+    const wider = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    assert.ok(wider <= 0, `${name} ${look}: scrolls sideways by ${wider} px`);
+  }
+  await page.setViewportSize(WIDE);
+  assert.deepEqual(page.complaints, [], `${name}: complaints`);
+}

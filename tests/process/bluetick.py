@@ -1,0 +1,253 @@
+"""Starts the real binary, talks to it over its sockets, and stops or kills it.
+
+Invariant: nothing sleeps for a time; every wait is for a condition, with a bound.
+Not here: what is expected of it; that is in the tests.
+"""
+
+import atexit
+import base64
+import contextlib
+import http.client
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import threading
+import time
+import urllib.parse
+from pathlib import Path
+
+BINARY = os.environ["BLUETICK_BIN"]
+TESTS = Path(os.environ["BLUETICK_TESTS"])
+# A debug binary on a busy machine starts in well under a second; past this it hangs.
+PATIENCE = 30.0
+# How often a condition is looked at.
+GLANCE = 0.005
+# Below the ports the kernel hands out by itself, so that nobody takes ours between a kill and the next start.
+PORTS = range(20_000, 30_000)
+
+_running: set["Process"] = set()
+
+
+@atexit.register
+def _end_all():
+    for process in list(_running):
+        process.kill()
+
+
+class NeverTrue(AssertionError):
+    """A condition did not come true in its time."""
+
+
+def wait_until(condition, what, within=PATIENCE):
+    """The first true value of `condition`; what it was waiting for is in the error."""
+    deadline = time.monotonic() + within
+    glance = threading.Event()
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise NeverTrue(f"not within {within:g} s: {what}")
+        glance.wait(GLANCE)
+
+
+def free_port():
+    """A port nobody listens on."""
+    for port in random.SystemRandom().sample(PORTS, 100):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no free port among 100")
+
+
+class Process:
+    """One running binary; its log is a file, shown when it ends unexpectedly."""
+
+    def __init__(self, name, *arguments, stdout=None, **environment):
+        logs = TESTS / "logs"
+        logs.mkdir(parents=True, exist_ok=True)
+        self.name = name
+        self.log = logs / f"{name}-{os.getpid()}.log"
+        inherited = {key: os.environ[key] for key in ("PATH", "HOME", "TESTS_RUN_ID", "RUST_BACKTRACE") if key in os.environ}
+        with self.log.open("ab") as log:
+            self.child = subprocess.Popen(
+                [BINARY, *map(str, arguments)],
+                stdin=subprocess.DEVNULL,
+                stdout=stdout or log,
+                stderr=log,
+                env=inherited | environment,
+            )
+        _running.add(self)
+
+    def check_alive(self):
+        """Fails with the end of the log if the process is gone."""
+        if self.child.poll() is not None:
+            raise AssertionError(f"{self.name} ended with {self.child.returncode}:\n{self.last_words()}")
+
+    def last_words(self):
+        return self.log.read_text(errors="replace")[-4000:]
+
+    def kill(self):
+        """kill -9."""
+        self.child.kill()
+        self.child.wait()
+        _running.discard(self)
+
+    def stop(self):
+        """SIGTERM, and the exit code."""
+        self.child.send_signal(signal.SIGTERM)
+        code = self.child.wait(PATIENCE)
+        _running.discard(self)
+        return code
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.child.poll() is None:
+            self.kill()
+        _running.discard(self)
+
+
+def request(method, url, body=None, headers=None, connection=None, timeout=PATIENCE):
+    """One HTTP request: (status, headers, bytes). With a `connection`, on that one."""
+    parts = urllib.parse.urlsplit(url)
+    own = connection is None
+    if own:
+        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
+    try:
+        target = parts.path + (f"?{parts.query}" if parts.query else "")
+        connection.request(method, target, body=body, headers=headers or {})
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read()
+    finally:
+        if own:
+            connection.close()
+
+
+def call(method, url, document=None, headers=None, connection=None):
+    """One JSON request: (status, document or None)."""
+    headers = {"Accept": "application/json"} | (headers or {})
+    body = None
+    if document is not None:
+        body = json.dumps(document).encode()
+        headers["Content-Type"] = "application/json"
+    status, _, content = request(method, url, body, headers, connection)
+    return status, json.loads(content) if content[:1] in (b"{", b"[") else None
+
+
+class Emulator(Process):
+    """`bluetick emulate`: the small Twilio, and its control API."""
+
+    def __init__(self, name="emulator"):
+        super().__init__(name, "emulate", "--port", "0", stdout=subprocess.PIPE)
+        line = self.child.stdout.readline()
+        if not line:
+            self.child.wait(PATIENCE)
+            self.check_alive()
+        said = json.loads(line)
+        self.url = said["url"]
+        self.account_sid = said["account_sid"]
+        self.auth_token = said["auth_token"]
+        self.control_url = said["control_url"]
+
+    def control(self, what, **document):
+        status, answer = call("POST", f"{self.control_url}/{what}", document)
+        assert status < 300, (what, status, answer)
+        return answer
+
+    def ledger(self, **query):
+        status, answer = call("GET", f"{self.control_url}/ledger?{urllib.parse.urlencode(query)}")
+        assert status == 200, answer
+        return answer
+
+
+class Bluetick(Process):
+    """A running bluetick of any kind: where it is, and the keys to it."""
+
+    url: str
+    public_url: str
+    api_key: str
+    account_sid: str
+    auth_token: str
+    admin: tuple[str, str]
+
+    def api(self, method, path, document=None, headers=None, connection=None):
+        """One call of the API with the key."""
+        headers = {"Authorization": f"Bearer {self.api_key}"} | (headers or {})
+        return call(method, self.url + path, document, headers, connection)
+
+    def pages_api(self, path):
+        """One read as the pages do it."""
+        pair = base64.b64encode(":".join(self.admin).encode()).decode()
+        return call("GET", f"{self.url}/admin/api{path}", headers={"Authorization": f"Basic {pair}"})
+
+    def wait_ready(self):
+        """Waits for /readyz to say yes."""
+
+        def is_ready():
+            self.check_alive()
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                return request("GET", f"{self.url}/readyz", timeout=2)[0] == 200
+
+        wait_until(is_ready, f"{self.name} is ready")
+
+    def message(self, id_or_sid):
+        status, message = self.api("GET", f"/v1/messages/{id_or_sid}")
+        assert status == 200, (id_or_sid, status, message)
+        return message
+
+
+class Demo(Bluetick):
+    """`bluetick demo --quiet`: bluetick and emulator in one process, no synthetic traffic."""
+
+    def __init__(self, data, name="demo"):
+        data = Path(data)
+        super().__init__(name, "demo", "--listen", "127.0.0.1:0", "--emulator", "127.0.0.1:0", "--data", data, "--quiet")
+
+        def written():
+            self.check_alive()
+            with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
+                return json.loads((data / "demo.json").read_text())
+
+        said = wait_until(written, "demo.json is written")
+        for key in ("url", "public_url", "emulator_url", "api_key", "account_sid", "auth_token", "control_url"):
+            setattr(self, key, said[key])
+        self.admin = (said["admin_user"], said["admin_password"])
+        self.wait_ready()
+
+
+class Serve(Bluetick):
+    """`bluetick serve` in front of an emulator, configured by its environment alone."""
+
+    def __init__(self, emulator, data, port, name="serve", **environment):
+        self.data = Path(data)
+        self.url = self.public_url = f"http://127.0.0.1:{port}"
+        self.api_key = "key-of-the-outer-tests-0123456789abcdef"
+        self.admin = ("admin", "password-of-the-outer-tests")
+        self.account_sid, self.auth_token = emulator.account_sid, emulator.auth_token
+        configuration = {
+            "BLUETICK__MODE": "sandbox",
+            "BLUETICK__PUBLIC_URL": self.public_url,
+            "BLUETICK__HTTP__LISTEN": f"127.0.0.1:{port}",
+            "BLUETICK__HTTP__API_KEY": self.api_key,
+            "BLUETICK__HTTP__ADMIN_USER": self.admin[0],
+            "BLUETICK__HTTP__ADMIN_PASSWORD": self.admin[1],
+            "BLUETICK__STORE__DIR": str(self.data),
+            "BLUETICK__TWILIO__API_URL": emulator.url,
+            "BLUETICK__TWILIO__ACCOUNT_SID": self.account_sid,
+            "BLUETICK__TWILIO__AUTH_TOKEN": self.auth_token,
+            "BLUETICK__TWILIO__FROM": "whatsapp:+15550001111",
+        }
+        super().__init__(name, "serve", **(configuration | environment))
+
+
+def run(*arguments, within=PATIENCE):
+    """One command of the binary to its end: (exit code, what it printed)."""
+    done = subprocess.run(
+        [BINARY, *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=within
+    )
+    return done.returncode, done.stdout + done.stderr

@@ -1,0 +1,69 @@
+// Speaks to bluetick's JSON surface; every failure becomes one Problem that a page can show.
+// The browser adds the credentials; nothing here knows them.
+
+const BASE = '/admin/api';
+/** A page that waits longer than this is better served by an error and a retry. */
+const PATIENCE_MS = 15_000;
+
+/** An RFC 9457 answer, or the lack of any answer. */
+export class Problem extends Error {
+  constructor({ status = 0, code, title, detail = null, request_id = null, errors = [] }) {
+    super(detail ?? title);
+    Object.assign(this, { status, code, title, detail, requestId: request_id, errors });
+  }
+}
+
+/** `GET /admin/api{path}` as JSON. */
+export function get(path, { signal } = {}) {
+  return call('GET', BASE + path, { signal });
+}
+
+/** `POST /admin/api{path}` with a JSON body. */
+export function post(path, body = {}) {
+  return call('POST', BASE + path, { body: JSON.stringify(body) });
+}
+
+/** Whether bluetick is ready, and why not. A 503 here is an answer, not a failure. */
+export async function readiness() {
+  try {
+    const response = await fetch('/readyz', { cache: 'no-store', signal: AbortSignal.timeout(PATIENCE_MS) });
+    return await response.json();
+  } catch {
+    return {
+      ready: false,
+      reasons: [{ code: 'unreachable', detail: 'bluetick does not answer', action: 'Check that it is running; this page tries again by itself.' }],
+    };
+  }
+}
+
+/** `?a=b` of what is set, or nothing at all. */
+export function query(params) {
+  const set = Object.entries(params).filter(([, value]) => value !== null && value !== undefined && value !== '');
+  return set.length ? `?${new URLSearchParams(set)}` : '';
+}
+
+async function call(method, url, { body, signal } = {}) {
+  const limit = AbortSignal.timeout(PATIENCE_MS);
+  const headers = { accept: 'application/json' };
+  if (body !== undefined) headers['content-type'] = 'application/json';
+  let response;
+  try {
+    response = await fetch(url, {
+      method, body, headers, cache: 'no-store', credentials: 'same-origin',
+      signal: signal ? AbortSignal.any([signal, limit]) : limit,
+    });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new Problem({ code: 'unreachable', title: 'bluetick does not answer', detail: 'Check that it is running, then try again.' });
+  }
+  const answer = await response.json().catch(() => null);
+  if (response.ok && answer !== null) return answer;
+  throw new Problem({
+    title: answer?.title ?? (response.ok ? 'The answer was not JSON' : `HTTP ${response.status}`),
+    code: answer?.code ?? 'unexpected_answer',
+    detail: answer?.detail,
+    errors: answer?.errors ?? [],
+    request_id: answer?.request_id ?? response.headers.get('x-request-id'),
+    status: response.status,
+  });
+}

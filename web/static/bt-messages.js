@@ -1,0 +1,235 @@
+// <bt-messages>: a page of the list of messages. Its rows change in place as events arrive and never move;
+// what is new waits behind a button until the reader wants it.
+
+import './bt-status.js';
+import './bt-time.js';
+import './bt-empty.js';
+import { get, query } from './api.js';
+import { problemNotice } from './bt-empty.js';
+import { h, mark, throttle } from './dom.js';
+import { absolute, address, count, duration, plural } from './format.js';
+import * as keys from './keys.js';
+import { live } from './live.js';
+import { leave } from './trail.js';
+import * as url from './url-state.js';
+
+const LIMIT = 50;
+const REFRESH_MS = 1000;
+/** Rows that fell out of the refreshed page are asked for one by one, but only so many at once. */
+const SINGLE_FETCHES = 20;
+
+const COLUMNS = [
+  ['Status', 'status'], ['To', 'to'], ['Message', 'text'], ['From', 'from'], ['Reference', 'reference'], ['Accepted', 'time'], ['Delivery', 'took'],
+];
+
+class BtMessages extends HTMLElement {
+  #filters = {};
+  #cursor = null;
+  #rows = new Map();
+  #next = null;
+  #dirty = new Set();
+  #waiting = null;
+  #request = null;
+  #pill = h('button', { type: 'button', class: 'pill', hidden: true, onclick: () => this.#showWaiting() });
+  #status = h('p', { class: 'sr-only', 'aria-live': 'polite' });
+  #body = h('tbody');
+  #table = h('table', { class: 'messages' },
+    h('thead', {}, h('tr', {}, COLUMNS.map(([label, name]) => h('th', { scope: 'col', class: name }, label)))), this.#body);
+  #notice = h('div', { class: 'notice' });
+  #pager = h('nav', { class: 'pager', 'aria-label': 'Pages of messages' });
+  #refreshSoon = throttle(REFRESH_MS, () => this.#refresh());
+
+  connectedCallback() {
+    if (this.#table.isConnected) return;
+    this.append(h('div', { class: 'pill-place' }, this.#pill), this.#status, this.#table, this.#notice, this.#pager);
+    this.#table.hidden = true;
+    live.addEventListener('event', ({ detail }) => this.#hear(detail));
+    live.addEventListener('resync', () => this.#refreshSoon());
+    this.#body.addEventListener('click', (event) => this.#click(event));
+    this.#body.addEventListener('focusin', (event) => this.#rove(event.target.closest('tr')));
+    keys.bind('j', 'Next message', () => this.#move(1));
+    keys.bind('k', 'Previous message', () => this.#move(-1));
+    keys.alias('ArrowDown', 'j');
+    keys.alias('ArrowUp', 'k');
+    keys.bind('n', 'Show new messages', () => this.#showWaiting());
+  }
+
+  /** Shows the messages that match `filters`, from `cursor` on. */
+  async show(filters, cursor = null) {
+    this.#filters = filters;
+    this.#cursor = cursor;
+    this.#request?.abort();
+    this.#request = new AbortController();
+    mark(this, 'aria-busy', 'true');
+    try {
+      const page = await this.#fetch(this.#request.signal);
+      this.#fill(page);
+    } catch (problem) {
+      if (problem.name === 'AbortError') return;
+      this.#table.hidden = true;
+      this.#pager.replaceChildren();
+      this.#notice.replaceChildren(problemNotice(problem, () => this.show(filters, cursor)));
+    }
+    mark(this, 'aria-busy', null);
+  }
+
+  #fetch(signal) {
+    return get(`/messages${query({ ...this.#filters, limit: LIMIT, cursor: this.#cursor })}`, { signal });
+  }
+
+  #fill(page) {
+    this.#waiting = null;
+    this.#pill.hidden = true;
+    this.#dirty.clear();
+    this.#next = page.next_cursor;
+    this.#rows = new Map(page.data.map((message) => [message.id, row(message)]));
+    this.#body.replaceChildren(...this.#rows.values());
+    this.#table.hidden = page.data.length === 0;
+    this.#rove(this.#body.firstElementChild);
+    this.#notice.replaceChildren(...(page.data.length ? [] : [this.#whyEmpty(page)]));
+    this.#page(page);
+    this.#status.textContent = plural(page.data.length, 'message');
+  }
+
+  /** Nothing yet, nothing that matches, and nothing so far are three different things. */
+  #whyEmpty(page) {
+    const empty = h('bt-empty');
+    if (page.next_cursor) {
+      empty.noMatch('Nothing so far', `None of the last ${plural(page.scanned, 'message')} match. There are older ones.`,
+        h('a', { class: 'button', href: this.#older(), 'data-soft': true }, 'Look further back'));
+    } else if (Object.keys(this.#filters).length || this.#cursor) {
+      empty.noMatch('No message matches', 'There may be others: widen the filter, or take it away.', this.hasAttribute('fixed')
+        ? null : h('a', { class: 'button', href: url.href({}), 'data-soft': true }, 'Clear the filter'));
+    } else {
+      empty.nothingYet('No messages yet', 'Every message your app sends through bluetick appears here the moment it is accepted, and changes as its receipts arrive. Send the first one:', { curl: true });
+    }
+    return empty;
+  }
+
+  #older() {
+    return url.href({ ...url.read(), cursor: this.#next });
+  }
+
+  #page(page) {
+    const { cursor, ...newest } = url.read();
+    this.#pager.replaceChildren(...[
+      cursor && h('a', { class: 'button', href: url.href(newest), 'data-soft': true }, '⇤ Newest'),
+      cursor && h('button', { class: 'button', type: 'button', onclick: () => url.back(newest) }, '← Newer'),
+      this.#next && page.data.length > 0 && h('a', { class: 'button', href: this.#older(), 'data-soft': true, rel: 'next' }, 'Older →'),
+    ].filter(Boolean));
+  }
+
+  #hear(event) {
+    if (!event.message_id) return;
+    if (this.#rows.has(event.message_id)) this.#dirty.add(event.message_id);
+    else if (this.#cursor || !this.#concerns(event)) return;
+    this.#refreshSoon();
+  }
+
+  /** Spares a request when an event plainly belongs to someone else. */
+  #concerns({ contact: to, sender: from, type }) {
+    const asked = this.#filters;
+    if (asked.to && to && !to.includes(asked.to)) return false;
+    if (asked.from && from && !from.includes(asked.from)) return false;
+    return type !== 'inbound.received';
+  }
+
+  /** The same page again: known rows change in place, unknown ones wait. */
+  async #refresh() {
+    if (document.hidden || this.getAttribute('aria-busy')) return;
+    const request = this.#request;
+    const dirty = [...this.#dirty];
+    this.#dirty.clear();
+    try {
+      const page = await this.#fetch(request?.signal);
+      const seen = new Set(page.data.map((message) => message.id));
+      const gone = dirty.filter((id) => !seen.has(id)).slice(0, SINGLE_FETCHES);
+      const singles = await Promise.all(gone.map((id) => get(`/messages/${id}`, { signal: request?.signal }).catch(() => null)));
+      if (request !== this.#request) return;
+      for (const message of [...page.data, ...singles.filter(Boolean)]) this.#update(message, seen.has(message.id));
+      if (!this.#cursor) this.#offer(page);
+    } catch {
+      // The live dot already says that bluetick does not answer; what is shown stays.
+    }
+  }
+
+  #update(message, matches) {
+    const shown = this.#rows.get(message.id);
+    if (!shown) return;
+    mark(shown, 'data-left', !matches && 'Does not match the filter any more');
+    if (shown.dataset.revision === revision(message)) return;
+    const fresh = row(message);
+    shown.classList.toggle('changed', shown.dataset.status !== message.status);
+    for (const name of ['status', 'revision']) shown.dataset[name] = fresh.dataset[name];
+    // The cell with the link keeps the focus, so it stays as it is.
+    [...fresh.cells].forEach((cell, index) => {
+      if (!cell.classList.contains('to')) shown.cells[index].replaceChildren(...cell.childNodes);
+    });
+  }
+
+  #offer(page) {
+    const fresh = page.data.filter((message) => !this.#rows.has(message.id)).length;
+    if (this.#rows.size === 0 && fresh > 0) return this.#fill(page);
+    this.#waiting = fresh > 0 ? page : null;
+    this.#pill.hidden = fresh === 0;
+    const label = `${count(fresh)}${fresh >= LIMIT ? '+' : ''} new – show`;
+    if (this.#pill.textContent !== label) this.#pill.textContent = label;
+  }
+
+  #showWaiting() {
+    if (!this.#waiting) return;
+    this.#fill(this.#waiting);
+    scrollTo({ top: 0 });
+    this.#body.querySelector('a')?.focus({ preventScroll: true });
+  }
+
+  #click(event) {
+    const clicked = event.target.closest('tr');
+    if (!clicked || !getSelection().isCollapsed) return;
+    leave([...this.#rows.keys()]);
+    if (event.target.closest('a')) return;
+    const { href } = clicked.querySelector('a');
+    if (event.metaKey || event.ctrlKey) open(href, '_blank', 'noopener');
+    else location.assign(href);
+  }
+
+  #rove(chosen) {
+    if (!chosen) return;
+    for (const shown of this.#rows.values()) shown.querySelector('a').tabIndex = shown === chosen ? 0 : -1;
+  }
+
+  #move(by) {
+    const rows = [...this.#body.rows];
+    const at = rows.findIndex((shown) => shown.contains(document.activeElement));
+    const to = at < 0 ? (by > 0 ? 0 : rows.length - 1) : at + by;
+    rows[Math.min(Math.max(to, 0), rows.length - 1)]?.querySelector('a').focus();
+  }
+}
+
+function row(message) {
+  return h('tr', { 'data-id': message.id, 'data-status': message.status, 'data-revision': revision(message) },
+    h('td', { class: 'status' }, h('bt-status', { value: message.status })),
+    h('td', { class: 'to' }, h('a', { href: `/messages/${message.id}` }, address(message.to))),
+    h('td', { class: 'text' }, flag(message), message.error && h('span', { class: 'why' }, h('code', {}, message.error.code), ` ${message.error.title} `), snippet(message)),
+    h('td', { class: 'from', title: message.from }, address(message.from)),
+    h('td', { class: 'reference' }, message.reference && h('span', {}, message.reference), message.tags.map((tag) => h('span', { class: 'tag' }, tag))),
+    h('td', { class: 'time' }, h('bt-time', { datetime: message.accepted_at })),
+    h('td', { class: 'took number', title: message.delivered_at && `Delivered ${absolute(message.delivered_at)}` }, message.delivery_ms === null ? '' : duration(message.delivery_ms)));
+}
+
+function flag({ anomaly, duplicate_detected: duplicate }) {
+  if (duplicate) return h('span', { class: 'flag', title: 'Twilio made two messages of it' }, 'twice');
+  return anomaly && h('span', { class: 'flag', title: 'Reported both delivered and failed' }, 'conflict');
+}
+
+function snippet({ body, content_sid: template, media_url: media }) {
+  if (body) return body;
+  if (template) return h('span', { class: 'fine' }, `Template ${template}`);
+  return h('span', { class: 'fine' }, media.length ? plural(media.length, 'media file') : 'No content kept');
+}
+
+function revision({ status, updated_at: updated }) {
+  return `${status} ${updated}`;
+}
+
+customElements.define('bt-messages', BtMessages);

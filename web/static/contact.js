@@ -1,0 +1,65 @@
+// One contact: what reached this person, how fast, whether a free-form message may be sent now, and the latest messages.
+
+import './bt-messages.js';
+import './bt-shell.js';
+import './bt-time.js';
+import { get } from './api.js';
+import { problemNotice } from './bt-empty.js';
+import { bar } from './figures.js';
+import { h, swap, throttle } from './dom.js';
+import { address, count, duration } from './format.js';
+import { pathName, sender } from './inspect.js';
+import * as keys from './keys.js';
+import { live } from './live.js';
+import * as url from './url-state.js';
+
+const REFRESH_MS = 1000;
+const who = pathName();
+const list = document.querySelector('bt-messages');
+const place = (name) => document.getElementById(name);
+
+async function show() {
+  try {
+    const person = await get(`/contacts/${encodeURIComponent(who)}/metrics`);
+    swap(place('problem'));
+    swap(place('figures'), figures(person));
+    swap(place('windows'), windows(person));
+    const others = person.aliases.filter((alias) => alias !== who);
+    swap(place('aliases'), others.length > 0 && h('span', {}, 'also ', others.map((alias) => h('code', {}, address(alias)))));
+  } catch (problem) {
+    swap(place('problem'), problemNotice(problem, show));
+  }
+}
+
+function figures(person) {
+  const { delivery_ms: delivery } = person;
+  const rows = [
+    ['accepted', 'Accepted', count(person.accepted)], ['delivered', 'Delivered', count(person.delivered)], ['read', 'Read', count(person.read)],
+    ['failed', 'Failed', count(person.failed)], ['inbound', 'From them', count(person.inbound)],
+    ['delivery', 'Usual delivery', delivery.count ? duration(delivery.p50) : '–', delivery.count ? `95 of 100 within ${duration(delivery.p95)}` : null],
+    ['last', 'Last message', person.last_message_at && h('bt-time', { datetime: person.last_message_at })],
+    ['heard', 'Last heard of', person.last_inbound_at ? h('bt-time', { datetime: person.last_inbound_at }) : 'never'],
+  ];
+  return [
+    h('dl', { class: 'strip' }, rows.map(([name, label, value, title]) => h('div', { 'data-figure': name, title }, h('dt', {}, label), h('dd', {}, value ?? '–')))),
+    bar(person),
+  ];
+}
+
+function windows({ windows: known }) {
+  if (!known.length) return h('p', { class: 'calm' }, 'This person has not written yet, so only approved templates can be sent.');
+  return h('ul', { class: 'windows' }, known.map(({ sender: from, open, closes_at: closes }) => h('li', { 'data-open': String(open) },
+    h('a', { href: sender(from) }, address(from)),
+    open ? h('span', {}, 'free-form messages until ', h('bt-time', { datetime: closes, mode: 'clock' }), ' (', h('bt-time', { datetime: closes, mode: 'until' }), ')') : h('span', {}, 'templates only, closed ', h('bt-time', { datetime: closes })))));
+}
+
+document.title = `${address(who)} · bluetick`;
+place('who').textContent = address(who);
+const refreshSoon = throttle(REFRESH_MS, show);
+live.addEventListener('event', ({ detail }) => detail.contact === who && refreshSoon());
+live.addEventListener('resync', refreshSoon);
+keys.bind('Escape', 'Back', () => history.back());
+const showList = (params = url.read()) => list.show({ to: who }, params.cursor ?? null);
+url.watch(showList);
+show();
+showList();
