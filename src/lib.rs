@@ -3,6 +3,7 @@
 pub mod alert;
 pub mod clock;
 pub mod contact;
+pub mod emulator;
 pub mod event;
 pub mod jobs;
 pub mod message;

@@ -128,6 +128,21 @@ impl Status {
         }
     }
 
+    /// Whether a word is one of ours or one of Twilio's that we know.
+    pub fn is_known(text: &str) -> bool {
+        const OURS: [Status; 8] = [
+            Status::Pending,
+            Status::Held,
+            Status::InFlight,
+            Status::Unknown,
+            Status::Refused,
+            Status::Expired,
+            Status::Suppressed,
+            Status::Canceled,
+        ];
+        OURS.iter().any(|status| status.as_str() == text) || Word::parse(text).rank().is_some()
+    }
+
     /// Whether nothing more can be expected but a late `read`.
     pub fn is_end(&self) -> bool {
         match self {
