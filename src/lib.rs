@@ -1,12 +1,71 @@
-//! bluetick: WhatsApp delivery you can prove.
+//! bluetick: WhatsApp delivery you can prove. One binary, one data file, no other service.
+//!
+//! # The map
+//!
+//! Imports point down only; rooms on one floor never import each other. `tests/it/architecture.rs` reads every `use`
+//! and fails with one sentence per wrong arrow.
+//!
+//! ```text
+//! roof       main  cli/  serve/  config/      argv, wiring, signals; config only gathers every room's own Options
+//! floor 4    http/   jobs/   emulator/        where the outside meets the inside
+//! floor 3    store/  twilio/                  each speaks to one outside thing: redb, Twilio
+//! floor 2    metrics/  event  alert           pure: what one record adds to the numbers, what is told, what is wrong
+//! floor 1    message/  contact                pure: no clock, no disk, no socket, no async
+//! ground     clock  telemetry
+//! ```
+//!
+//! | room | one line | crates at home there |
+//! | --- | --- | --- |
+//! | [`message`] | status fold, receipt join, attempt, draft, address, journal, failure catalogue (a data file), policy | – |
+//! | [`contact`] | the names of a person, their windows, how they were last reached | – |
+//! | [`metrics`] | `share(&record)`, the cell and its sums, percentiles out of integer buckets | – |
+//! | [`event`] | what the team's app and the pages are told | – |
+//! | [`alert`] | what is wrong right now, and what to do about it | – |
+//! | [`store`] | tables, `commit(batch, now)`, the writer thread as its shell, snapshot reads, codec, verify | redb, bincode |
+//! | [`twilio`] | client, wire format, signature, webhook, outcome, transport | hmac, sha1, reqwest |
+//! | [`jobs`] | one loop, one file per job: send | – |
+//! | [`http`] | every route on one page; webhooks, messages, metrics, events, pages, charts, one error table | actix-web, rust-embed, charts-rs |
+//! | [`emulator`] | a small, strict, forgetful Twilio that misbehaves by script; the only fake in the house | actix-web |
+//!
+//! # The ideas that carry the house
+//!
+//! - **The agenda.** A message has at most one next step at one date, decided by pure code and stored in the record
+//!   ([`message::Next`]); the index only projects it. A retry is a later `Send`; held means no row.
+//! - **The receipt is a join-semilattice** ([`message::Receipt`]), one per attempt: callbacks in any order, any number of
+//!   times, give the same record.
+//! - **One entry for change.** All that happens to a message goes through [`message::Message::apply`], total and pure.
+//!   Replaying a journal gives the stored message.
+//! - **Group commit.** One writer thread takes what is waiting, commits it, then answers everyone. Record, indexes,
+//!   numbers, journal and events are one transaction.
+//! - **Unknown is a result** ([`twilio::Outcome`]): what is neither proven taken, nor refused, nor untouched is never
+//!   blindly sent again.
+//!
+//! # Walks
+//!
+//! *A status callback.* `http::webhooks` → [`twilio::Webhook::open`] (verify and parse in one step, with the configured
+//! public URL, never the Host header) → [`store::Write::Report`] → the writer: load, apply, save → commit → 204.
+//!
+//! *A send.* `http::messages::create` → [`message::Draft::check`] → [`store::Write::Accept`] (new, or existing by its
+//! Idempotency-Key) → 202. The commit wakes [`jobs::send`]: claim what is due, in one commit with the attempt intents →
+//! [`twilio::Client::create`] → [`twilio::Outcome`] → `settle` → [`store::Write::Settle`].
+//!
+//! *A message sent elsewhere.* A signed callback with a SID nobody has: one attempt, `origin` external, tracked, never
+//! retried. If an attempt of ours later claims that SID, the record is absorbed and its id leads to ours.
+//!
+//! *An inbound message.* The same door; stored once per SID, it opens the contact's window; answered with empty TwiML.
 
 pub mod alert;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod contact;
 pub mod emulator;
 pub mod event;
+pub mod http;
 pub mod jobs;
 pub mod message;
 pub mod metrics;
+pub mod serve;
 pub mod store;
+pub mod telemetry;
 pub mod twilio;

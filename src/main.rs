@@ -1,2 +1,7 @@
-//! Bluetick.
-fn main() {}
+//! bluetick, the program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    bluetick::cli::main()
+}

@@ -22,6 +22,7 @@ impl Emulator {
         self.live(number, &draft, fate, now, dice);
     }
 
+    /// Decides what becomes of a message that leaves now, and plans all of it.
     pub(super) fn live(&mut self, number: u64, draft: &Draft, fate: Scenario, now: Time, dice: &mut Dice) {
         let life = contact::live(fate, self.pace, self.has_chatter, draft.service.is_some(), dice);
         if let Some(message) = self.book.get_mut(number)

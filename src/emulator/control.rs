@@ -26,11 +26,12 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::core::{Dice, Emulator, wrong_method};
+use super::core::{Dice, Emulator};
 use super::exchange::{Answer, How, Method, Refusal, Request};
 use super::ledger::{CallbackRow, CreateRow, Ledger};
 use super::options::Pace;
 use super::query::Query;
+use super::routes::wrong_method;
 use super::scenario::{self, Scenario};
 use crate::clock::Time;
 
@@ -131,7 +132,7 @@ impl Emulator {
                 "url": format!("http://{}", request.host), "account_sid": self.account.sid,
                 "auth_token": self.account.primary.expose(), "senders": senders, "messaging_services": services,
                 "templates": templates, "pace": self.pace, "chatter": self.has_chatter, "now": now.to_string(),
-                "messages_kept": self.options.max_messages, "counts": self.ledger.counts, "settled": self.is_settled(),
+                "max_messages": self.options.max_messages, "counts": self.ledger.counts, "settled": self.is_settled(),
             }),
         )
     }

@@ -114,6 +114,10 @@ impl Book {
 
     /// Makes room for one more; false if everything in here is still under way.
     pub(super) fn make_room(&mut self) -> bool {
+        // Deleted messages are still named among the finished ones; they must not pile up there.
+        if self.finished.len() > self.limit.saturating_mul(2) {
+            self.finished.retain(|number| self.messages.contains_key(number));
+        }
         while self.messages.len() >= self.limit {
             let Some(oldest) = self.finished.pop_front() else { return false };
             self.remove(oldest);
@@ -200,5 +204,52 @@ impl Book {
     /// The messages with one person, if the filter names one: far fewer than all.
     fn person_of(&self, filter: &Filter) -> Option<&BTreeSet<u64>> {
         [&filter.to, &filter.from].into_iter().flatten().find_map(|address| self.by_person.get(address))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(sid: usize) -> Message {
+        Message {
+            sid: format!("SM{sid:032x}"),
+            direction: "outbound-api",
+            from: None,
+            to: "whatsapp:+4915100000001".to_owned(),
+            service: None,
+            body: String::new(),
+            media: Vec::new(),
+            is_template: false,
+            status: Status::Failed,
+            code: None,
+            created: Time(0),
+            sent: None,
+            updated: Time(0),
+            callback_url: None,
+            listed_from: Time(0),
+            ledger_row: None,
+        }
+    }
+
+    #[test]
+    fn what_is_deleted_leaves_nothing_behind() {
+        let mut book = Book::new(2);
+        for sid in 0..100 {
+            assert!(book.make_room());
+            let number = book.insert(message(sid));
+            book.remove(number);
+        }
+        assert!(book.messages.is_empty() && book.by_sid.is_empty() && book.by_person.is_empty());
+        assert!(book.finished.len() <= 5);
+    }
+
+    #[test]
+    fn what_is_under_way_is_never_forgotten() {
+        let mut book = Book::new(1);
+        let number = book.insert(Message { status: Status::Sent, ..message(1) });
+        assert!(!book.make_room());
+        book.advance(number, Status::Delivered, None, Time(1));
+        assert!(book.make_room() && book.get(number).is_none());
     }
 }

@@ -28,9 +28,11 @@ mod paging;
 mod postman;
 mod query;
 mod retry_policy;
+mod routes;
 mod scenario;
 mod senders;
 mod server;
+mod shell;
 #[cfg(test)]
 mod socket_tests;
 mod status;

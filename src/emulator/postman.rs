@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time;
 
 use super::exchange::{Delivery, Later};
-use super::server::{Chain, Shell};
+use super::shell::{Chain, Shell};
 
 /// As much of an answer as is read: the bound Twilio has for TwiML.
 const MAX_ANSWER: usize = 64 * 1024;

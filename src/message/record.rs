@@ -246,15 +246,24 @@ impl Message {
         let Some(attempt) = self.attempt_mut(number) else { return false };
         let grew = attempt.receipt.observe(evidence);
         let is_known_at_twilio = !attempt.receipt.sids.is_empty();
-        let waits_to_send = self.next.is_some_and(|next| next.step == Step::Send);
-        if is_known_at_twilio && waits_to_send && self.ending.is_none() {
-            self.next = None;
-        }
+        let has_no_more = self.has_no_more_to_tell();
+        self.next = self.next.filter(|next| match next.step {
+            Step::Send => !is_known_at_twilio,
+            Step::Reconcile => !has_no_more,
+        });
         grew
     }
 
+    /// Whether asking Twilio could teach nothing: somebody read it, or the latest attempt is known to have failed.
+    /// Says the same whatever order the evidence came in.
+    fn has_no_more_to_tell(&self) -> bool {
+        let is_read = self.attempts.iter().any(|attempt| attempt.receipt.seen(&Word::Read).is_some());
+        let has_failed = |attempt: &Attempt| attempt.receipt.history().any(|(word, _)| word.is_failure());
+        is_read || self.attempts.last().is_some_and(has_failed)
+    }
+
     fn ask(&mut self, at: Time) {
-        self.next = Some(Next { step: Step::Reconcile, due: at });
+        self.next = (!self.has_no_more_to_tell()).then_some(Next { step: Step::Reconcile, due: at });
     }
 
     fn end(&mut self, ending: Ending) -> bool {

@@ -18,7 +18,7 @@ mod writer;
 
 use serde::{Deserialize, Serialize};
 
-pub use codec::{Unreadable, decode, encode};
+pub use codec::{SCHEMA, Unreadable, decode, encode};
 pub use commit::Store;
 pub use read::{Filter, Page, Person, Snapshot};
 pub use tables::Tier;

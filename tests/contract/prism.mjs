@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
-import { freePort, start, TESTS, waitUntil } from '../process/bluetick.mjs';
+import { freePort, orStop, start, TESTS, waitUntil } from '../process/bluetick.mjs';
 
 const PACKAGES = join(TESTS, 'node', 'node_modules');
 const PUBLISHED = join(PACKAGES, '@twilio-alpha/mcp/twilio-oai/spec/json/twilio_api_v2010.json');
@@ -29,7 +29,17 @@ function messagesPart() {
     Object.values(value).forEach(walk);
   };
   walk(paths);
+  // prism reads a list of one in a form as a plain value.
+  for (const property of Object.values(parameters(paths))) {
+    if (property.type === 'array') Object.assign(property, { type: undefined, anyOf: [property.items, { type: 'array', items: property.items }] });
+  }
   return { ...document, paths, components: { ...document.components, schemas } };
+}
+
+/** What a create takes, by name. */
+function parameters(paths) {
+  const [, { post }] = Object.entries(paths).find(([path]) => path.endsWith('/Messages.json'));
+  return post.requestBody.content['application/x-www-form-urlencoded'].schema.properties;
 }
 
 /** Starts `prism mock`, or `prism proxy` in front of `upstream`; both answer an invalid request or response with an error. */
@@ -41,18 +51,17 @@ export async function prism({ upstream } = {}) {
   const args = upstream ? ['proxy', file, upstream] : ['mock', file];
   const program = start('prism', process.execPath, [PRISM, ...args, '--errors', '--host', '127.0.0.1', '--port', String(port)]);
   const url = `http://127.0.0.1:${port}`;
-  await waitUntil(() => {
+  await orStop(program, () => waitUntil(() => {
     program.checkAlive();
     return fetch(url).then(() => true, () => false);
-  }, 'prism listens');
+  }, 'prism listens'));
   return { ...program, url, document };
 }
 
 /** Passes everything on to prism, keeps it, and gives every create a SID of its own. */
 export async function recorder(prism) {
   const exchanges = [];
-  const create = Object.entries(prism.document.paths).find(([path]) => path.endsWith('/Messages.json'))[1].post;
-  const known = Object.keys(create.requestBody.content['application/x-www-form-urlencoded'].schema.properties);
+  const known = parameters(prism.document.paths);
   const server = createServer(async (request, response) => {
     const body = Buffer.concat(await request.toArray());
     const { host, connection, 'content-length': _, ...headers } = request.headers;
@@ -63,7 +72,7 @@ export async function recorder(prism) {
     exchanges.push({
       method: request.method, path: request.url, headers, form, status: answer.status, answer: text,
       violations: answer.headers.get('sl-violations'),
-      unknown: request.method === 'POST' ? form.map(([name]) => name).filter((name) => !known.includes(name)) : [],
+      unknown: request.method === 'POST' ? form.map(([name]) => name).filter((name) => !(name in known)) : [],
     });
     response.writeHead(answer.status, { 'content-type': answer.headers.get('content-type') }).end(text);
   });

@@ -8,7 +8,6 @@ import { require, TESTS } from '../process/bluetick.mjs';
 const { chromium } = require('playwright-core');
 const { AxeBuilder } = require('@axe-core/playwright');
 
-const EXECUTABLE = process.env.CHROMIUM ?? '/usr/bin/chromium';
 /** It talks to nobody but the page. */
 const ARGS = ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-quic', '--no-first-run'];
 /** Longer than anything a page should take on a busy machine. */
@@ -17,16 +16,18 @@ const SCREENSHOTS = join(TESTS, 'screenshots');
 const WIDE = { width: 1280, height: 900 };
 const PHONE = { width: 390, height: 844 };
 
-/** One browser for all pages of one bluetick. */
+/** One browser for all pages of one bluetick; one page at a time, since each holds a stream open and a host gets six. */
 export async function browse({ url, admin_user: username, admin_password: password }) {
   mkdirSync(SCREENSHOTS, { recursive: true });
-  const browser = await chromium.launch({ executablePath: EXECUTABLE, args: ARGS });
+  const browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: ARGS });
   const context = await browser.newContext({ baseURL: url, httpCredentials: { username, password }, viewport: WIDE, reducedMotion: 'reduce' });
   context.setDefaultTimeout(PATIENCE_MS);
+  let page = null;
   return {
-    /** Opens a page; `complaints` fills while it lives. */
+    /** Opens a page in place of the one before; `complaints` fills while it lives. */
     async open(path) {
-      const page = await context.newPage();
+      await page?.close();
+      page = await context.newPage();
       const complaints = [];
       page.on('console', (message) => message.type() === 'error' && complaints.push(`console: ${message.text()}`));
       page.on('pageerror', (error) => complaints.push(`exception: ${error}`));
@@ -53,7 +54,7 @@ export async function inspect(page, name) {
     await page.screenshot({ path: join(SCREENSHOTS, `${name}-${look}.png`), fullPage: true });
     const { violations } = await new AxeBuilder({ page }).analyze();
     const bad = violations.filter(({ impact }) => ['serious', 'critical'].includes(impact));
-    assert.deepEqual(bad.map(({ id, nodes }) => [id, nodes.map(({ html }) => html).slice(0, 3)]), [], `${name} ${look}: accessibility`);
+    assert.deepEqual(bad.map(({ id, nodes }) => [id, nodes.map(({ html, any }) => [html, any[0]?.message]).slice(0, 3)]), [], `${name} ${look}: accessibility`);
     const wider = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
     assert.ok(wider <= 0, `${name} ${look}: scrolls sideways by ${wider} px`);
   }

@@ -32,4 +32,5 @@ test('the demo fills the overview and the list by itself', async () => {
   await page.locator('tr[data-id] bt-status[value="delivered"], tr[data-id] bt-status[value="read"]').first().waitFor();
   assert.ok((await page.locator('tr[data-id]').count()) >= 3);
   await inspect(page, 'traffic-messages');
+  assert.equal(await page.locator('tr[data-left]').count(), 0, 'where there is no filter, no row falls out of it');
 });

@@ -77,6 +77,16 @@ export function start(name, command, args, { env = {}, stdout = 'log' } = {}) {
   };
 }
 
+/** What `work` gives; if it fails, the program does not outlive it. */
+export async function orStop(program, work) {
+  try {
+    return await work();
+  } catch (error) {
+    await program.stop();
+    throw error;
+  }
+}
+
 /** One JSON request: `{ status, headers, body }`. */
 export async function call(method, url, { json, form, headers = {} } = {}) {
   const body = json === undefined ? form && new URLSearchParams(form) : JSON.stringify(json);
@@ -128,17 +138,19 @@ export async function emulate() {
 export async function demo(data, { quiet = false } = {}) {
   const args = ['demo', '--listen', '127.0.0.1:0', '--emulator', '127.0.0.1:0', '--data', data];
   const program = start(quiet ? 'demo-quiet' : 'demo', BINARY, quiet ? [...args, '--quiet'] : args);
-  const said = await waitUntil(() => {
-    program.checkAlive();
-    try {
-      return existsSync(join(data, 'demo.json')) && JSON.parse(readFileSync(join(data, 'demo.json'), 'utf8'));
-    } catch {
-      return false;
-    }
-  }, 'demo.json is written');
-  const running = { ...program, ...said, api: client(said.url, said.api_key), control: controls(said.control_url) };
-  await ready(running);
-  return running;
+  return orStop(program, async () => {
+    const said = await waitUntil(() => {
+      program.checkAlive();
+      try {
+        return existsSync(join(data, 'demo.json')) && JSON.parse(readFileSync(join(data, 'demo.json'), 'utf8'));
+      } catch {
+        return false;
+      }
+    }, 'demo.json is written');
+    const running = { ...program, ...said, api: client(said.url, said.api_key), control: controls(said.control_url) };
+    await waitUntil(() => answers(running, '/readyz'), 'bluetick is ready');
+    return running;
+  });
 }
 
 /** `bluetick serve`, configured by its environment alone. */
@@ -163,10 +175,11 @@ export async function serve(data, { api_url: apiUrl, account_sid: accountSid, au
     },
   });
   const running = { ...program, url, api: client(url, apiKey) };
-  await listening(running);
+  await orStop(program, () => waitUntil(() => answers(running, '/healthz'), 'bluetick listens'));
   return running;
 }
 
+/** Calls with the API key. */
 function client(url, key) {
   return (method, path, json) => call(method, url + path, { json, headers: { authorization: `Bearer ${key}` } });
 }
@@ -175,6 +188,3 @@ async function answers(running, path) {
   running.checkAlive();
   return fetch(running.url + path).then(({ status }) => status === 200, () => false);
 }
-
-const ready = (running) => waitUntil(() => answers(running, '/readyz'), 'bluetick is ready');
-const listening = (running) => waitUntil(() => answers(running, '/healthz'), 'bluetick listens');

@@ -59,7 +59,7 @@ class Mailbox(http.server.ThreadingHTTPServer):
 class Posted(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.posts.append((self.path, dict(self.headers), body))
+        self.server.posts.append((self.path, self.headers, body))
         self.send_response(204)
         self.end_headers()
 

@@ -113,5 +113,5 @@ def test_a_bad_wish_is_refused_with_the_code_of_twilio(client, wish, status, cod
 def test_a_wrong_token_opens_nothing(emulator):
     stranger = Client(emulator.account_sid, "0" * 32, http_client=Redirected(emulator.url))
     with pytest.raises(TwilioRestException) as refused:
-        stranger.messages.list(limit=1)
+        stranger.messages("SM" + "0" * 32).fetch()
     assert (refused.value.status, refused.value.code) == (401, 20003)

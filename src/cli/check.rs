@@ -1,0 +1,70 @@
+//! `bluetick check`: everything that can be said about a configuration before anything starts.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use super::exit::Answer;
+use crate::config::{self, Config};
+
+/// What to look at.
+#[derive(Clone, Debug, Default, Args)]
+pub struct CheckArgs {
+    /// The configuration; else $BLUETICK_CONFIG, ./config.toml, /etc/bluetick/config.toml.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print JSON, for programs.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Says what is wrong, as an error, or what is fine.
+pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> anyhow::Result<Answer> {
+    let file = config::file_in_use(args.config.as_deref());
+    let name = file
+        .as_ref()
+        .map_or("no file, only defaults and the environment".to_owned(), |file| file.display().to_string());
+    let config = Config::load(args.config.as_deref());
+    if args.json {
+        let (problems, warnings) = match &config {
+            Ok(config) => (Vec::new(), config.warnings()),
+            Err(error) => {
+                (error.0.iter().map(|problem| problem.to_string().trim_end().to_owned()).collect(), Vec::new())
+            }
+        };
+        writeln!(out, "{}", json!({"file": file, "ok": config.is_ok(), "problems": problems, "warnings": warnings}))?;
+    }
+    let config = config?;
+    if !args.json {
+        writeln!(out, "{name}: fine")?;
+        for warning in config.warnings() {
+            writeln!(out, "  note: {warning}")?;
+        }
+    }
+    Ok(Answer::Yes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_configuration_in_the_repository_is_fine() {
+        let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("config.toml");
+        let mut out = Vec::new();
+        let answer = run(&CheckArgs { config: Some(file), json: false }, &mut out).expect("a configuration");
+        let said = String::from_utf8(out).expect("text");
+        assert!(answer == Answer::Yes && said.contains("config.toml: fine") && said.contains("note: "), "{said}");
+    }
+
+    #[test]
+    fn a_missing_configuration_is_an_error_for_programs_too() {
+        let mut out = Vec::new();
+        let args = CheckArgs { config: Some("/nowhere/config.toml".into()), json: true };
+        assert!(run(&args, &mut out).is_err());
+        let said: serde_json::Value = serde_json::from_slice(&out).expect("JSON");
+        assert_eq!((&said["ok"], said["problems"].as_array().map(Vec::len)), (&json!(false), Some(1)));
+    }
+}

@@ -1,0 +1,143 @@
+//! The command line: one file per command, one answer per question, one exit code per kind of trouble.
+//!
+//! `serve`, `demo` and `emulate` are the programs themselves. The others are for the person beside them: they speak to a
+//! running bluetick through its local socket, or from afar with `--url` and `--api-key`.
+
+mod check;
+mod connection;
+mod demo;
+mod emulate;
+mod exit;
+mod logs;
+mod metrics;
+mod send;
+mod serve;
+mod signature;
+mod status;
+mod table;
+#[cfg(test)]
+mod testing;
+mod verify;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::LazyLock;
+
+use clap::{Parser, Subcommand};
+
+pub use check::CheckArgs;
+pub use connection::{DEMO_DIR, Reach};
+pub use demo::DemoArgs;
+pub use emulate::{EmulateArgs, Pace};
+pub use exit::{Answer, Trouble};
+pub use logs::LogsArgs;
+pub use metrics::MetricsArgs;
+pub use send::SendArgs;
+pub use serve::ServeArgs;
+pub use signature::SignatureArgs;
+pub use status::StatusArgs;
+pub use verify::VerifyArgs;
+
+static VERSION: LazyLock<String> =
+    LazyLock::new(|| format!("{} (schema {})", env!("CARGO_PKG_VERSION"), crate::store::SCHEMA));
+
+/// WhatsApp delivery you can prove: one binary, one data file, no other service.
+#[derive(Debug, Parser)]
+#[command(name = "bluetick", version = VERSION.as_str(), after_help = exit::HELP, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What bluetick can be asked to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run bluetick: take messages, send them, follow them.
+    Serve(ServeArgs),
+    /// Run everything at once, with a built-in Twilio and live traffic: nothing leaves this machine.
+    Demo(DemoArgs),
+    /// Run only the built-in Twilio, for your own app's tests.
+    Emulate(EmulateArgs),
+    /// Look at the configuration and say what is wrong with it.
+    Check(CheckArgs),
+    /// Send one message.
+    Send(SendArgs),
+    /// Show how bluetick is doing, or how far a message has come.
+    Status(StatusArgs),
+    /// Show what happened, and follow it.
+    Logs(LogsArgs),
+    /// Show the numbers: by sender, and what fails most.
+    Metrics(MetricsArgs),
+    /// Recompute every number and index from the records: the difference must be nothing.
+    Verify(VerifyArgs),
+    /// Say whether a webhook signature of Twilio's is right, without any network.
+    Signature(SignatureArgs),
+}
+
+impl Cli {
+    /// Does what was asked; what a person or a script reads goes to `out`.
+    pub fn run(self, out: &mut dyn Write) -> anyhow::Result<Answer> {
+        match self.command {
+            Command::Serve(args) => serve::run(&args),
+            Command::Demo(args) => crate::serve::demo(args).map(|()| Answer::Yes),
+            Command::Emulate(args) => crate::serve::emulate(args).map(|()| Answer::Yes),
+            Command::Check(args) => check::run(&args, out),
+            Command::Send(args) => send::run(&args, out),
+            Command::Status(args) => status::run(&args, out),
+            Command::Logs(args) => logs::run(&args, out),
+            Command::Metrics(args) => metrics::run(&args, out),
+            Command::Verify(args) => verify::run(&args, out),
+            Command::Signature(args) => signature::run(&args, out),
+        }
+    }
+}
+
+/// The whole program, from its arguments to its exit code.
+pub fn main() -> ExitCode {
+    // Fails only if a provider is installed already, and then there is one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Whoever closed our output does not want to read this.
+            let _ = error.print();
+            return if error.use_stderr() { exit::Code::Usage.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    match cli.run(&mut io::stdout().lock()) {
+        Ok(answer) => answer.into(),
+        Err(error) if exit::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "bluetick: {}", format!("{error:#}").trim_end());
+            exit::Code::of(&error).into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_version_names_the_schema_of_the_data_file() {
+        let shown = Cli::try_parse_from(["bluetick", "--version"]).expect_err("the version is not a command");
+        let expected = format!("bluetick {} (schema {})\n", env!("CARGO_PKG_VERSION"), crate::store::SCHEMA);
+        assert_eq!(shown.to_string(), expected);
+    }
+
+    #[test]
+    fn help_lists_every_exit_code() {
+        let help = Cli::command().render_help().to_string();
+        for code in ["0 ", "1 ", "2 ", "69 ", "74 ", "78 "] {
+            assert!(help.contains(&format!("\n  {code}")), "{code}: {help}");
+        }
+    }
+}

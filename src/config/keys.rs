@@ -1,0 +1,197 @@
+//! Every key in words: what it is for, its unit, its bounds. A test holds this table against the rooms' `Options`.
+
+use toml::Value;
+
+/// One key.
+pub(super) struct Key {
+    /// From the top, with dots.
+    pub(super) path: &'static str,
+    /// What it is for, with its unit.
+    pub(super) words: &'static str,
+    /// The least and the most it may be.
+    pub(super) range: Option<(f64, f64)>,
+    /// Whether its value must stay unseen; then it may also stand in a file of its own.
+    pub(super) is_secret: bool,
+    /// What one might write, as TOML, where there is no default to show.
+    pub(super) example: Option<&'static str>,
+}
+
+impl Key {
+    const fn between(mut self, least: f64, most: f64) -> Self {
+        self.range = Some((least, most));
+        self
+    }
+
+    const fn secret(mut self) -> Self {
+        self.is_secret = true;
+        self
+    }
+
+    const fn example(mut self, toml: &'static str) -> Self {
+        self.example = Some(toml);
+        self
+    }
+
+    /// What to say if this value is outside the bounds.
+    pub(super) fn out_of_range(&self, value: &Value) -> Option<String> {
+        let (least, most) = self.range?;
+        let number = match value {
+            Value::Integer(whole) => *whole as f64,
+            Value::Float(number) => *number,
+            _ => return None,
+        };
+        // Written so that NaN is outside.
+        let is_inside = least <= number && number <= most;
+        (!is_inside).then(|| format!("{} must be from {least} to {most}, not {value}", self.path))
+    }
+}
+
+const fn key(path: &'static str, words: &'static str) -> Key {
+    Key { path, words, range: None, is_secret: false, example: None }
+}
+
+/// The key at this path.
+pub(super) fn find(path: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.path == path)
+}
+
+/// Milliseconds of a day: a wait that is longer is a slip of a finger.
+const DAY_MS: f64 = 86_400_000.0;
+
+/// All of them, in the order in which they are shown.
+pub(super) static KEYS: &[Key] = &[
+    key(
+        "public_url",
+        "Where Twilio reaches this bluetick: scheme and host, and a path if a proxy adds one. Without it Twilio sends no\n\
+         callbacks, and bluetick asks about every message instead.",
+    )
+    .example("\"https://bluetick.example.com\""),
+    key(
+        "mode",
+        "\"sandbox\" to try things out, with Twilio's sandbox or the emulator; \"live\" for customers: then everything that\n\
+         could lose messages or trust is refused at start.",
+    ),
+    key("http.listen", "Address and port of the API, the pages and the webhooks. Let a proxy in front of it end TLS."),
+    key(
+        "http.api_key",
+        "What the team's app sends as \"Authorization: Bearer …\". Without it /v1 is closed to the network.",
+    )
+    .secret()
+    .example("\"a-long-random-text\""),
+    key("http.admin_user", "Who may see the pages."),
+    key("http.admin_password", "Their password. Without it the pages are closed.")
+        .secret()
+        .example("\"another-long-random-text\""),
+    key("http.workers", "Threads that answer requests (1 to 64).").between(1.0, 64.0),
+    key("http.shutdown_timeout_s", "Seconds that requests under way may still take when bluetick stops (0 to 300).")
+        .between(0.0, 300.0),
+    key("store.dir", "The folder of the data file and of the local socket; made if it is not there."),
+    key("store.cache_mb", "Megabytes of memory for pages of the data file (16 to 65536). More than 256 buys little.")
+        .between(16.0, 65_536.0),
+    key("store.queue", "Writes that may wait for the next commit (64 to 65536); callers beyond that get 503.")
+        .between(64.0, 65_536.0),
+    key(
+        "twilio.api_url",
+        "Where Twilio's API is: scheme and host, no path. Another one is for regions and for the emulator.",
+    ),
+    key("twilio.account_sid", "The account: AC and 32 hex digits, from the first page of Twilio's console.")
+        .example("\"AC00000000000000000000000000000001\""),
+    key(
+        "twilio.auth_token",
+        "The account's auth token. Needed even beside an API key, because only it signs callbacks.",
+    )
+    .secret()
+    .example("\"00000000000000000000000000000001\""),
+    key("twilio.auth_token_next", "The second token while the two change places: its callbacks are let in too.")
+        .secret()
+        .example("\"00000000000000000000000000000002\""),
+    key("twilio.api_key_sid", "An API key, SK and 32 hex digits, used to send instead of the auth token.")
+        .example("\"SK00000000000000000000000000000001\""),
+    key("twilio.api_key_secret", "The API key's secret.").secret().example("\"00000000000000000000000000000003\""),
+    key(
+        "twilio.from",
+        "Who sends when a message does not say: a WhatsApp number, or a Messaging Service (MG and 32 hex digits).",
+    )
+    .example("\"whatsapp:+15550001111\""),
+    key("twilio.connect_timeout_ms", "Milliseconds to connect, TLS included; less than timeout_ms.")
+        .between(1.0, 119_999.0),
+    key(
+        "twilio.timeout_ms",
+        "Milliseconds for one request, from its first step to the last byte of the answer (up to 120000). Twilio gives up\n\
+         at about 26000; less than that makes unknown sends out of slow ones.",
+    )
+    .between(2.0, 120_000.0),
+    key(
+        "policy.reconcile_after_ms",
+        "Milliseconds until Twilio is asked about a message whose callbacks have not told its end.",
+    )
+    .between(1.0, DAY_MS),
+    key("policy.settle_ms", "Milliseconds until an attempt with an unclear answer is looked for at Twilio.")
+        .between(1.0, DAY_MS),
+    key(
+        "policy.backoff_first_ms",
+        "Milliseconds of the first wait after Twilio did not take a message; doubled each time, with full jitter.",
+    )
+    .between(1.0, DAY_MS),
+    key("policy.backoff_longest_ms", "Milliseconds of the longest such wait.").between(1.0, DAY_MS),
+    key("policy.max_attempts", "Attempts before a message that Twilio never takes is given up (1 to 200).")
+        .between(1.0, 200.0),
+    key("sending.rate_per_s", "Messages a second for each sender without a rate of its own (0.01 to 2000).")
+        .between(0.01, 2_000.0),
+    key("sending.concurrency", "Requests to Twilio that may be under way at once (1 to 1000).").between(1.0, 1_000.0),
+    key("sending.drain_s", "Seconds that requests to Twilio may still take when bluetick stops (1 to 60).")
+        .between(1.0, 60.0),
+    key("sending.probe_after_ms", "Milliseconds until Twilio is tried again after it refused our credentials.")
+        .between(1.0, DAY_MS),
+    key(
+        "senders",
+        "Senders with a rate of their own, one block each: address is a WhatsApp number or a Messaging Service,\n\
+         rate_per_s its messages a second (0.01 to 2000).",
+    )
+    .example("[{ address = \"whatsapp:+15550002222\", rate_per_s = 20.0 }]"),
+    key("emulator.listen", "Address and port of the built-in Twilio of `demo` and `emulate`; port 0 takes a free one."),
+    key("emulator.account_sid", "The account it plays."),
+    key("emulator.auth_token", "That account's token: opens the emulator's API and signs what it posts."),
+    key("emulator.api_keys", "API keys that open its API too: sid (SK and 32 hex digits) and secret."),
+    key("emulator.balance", "The account's balance, as Twilio writes it."),
+    key("emulator.account_type", "\"Full\" or \"Trial\"."),
+    key(
+        "emulator.senders",
+        "Its WhatsApp senders: address and name; inbound_url, fallback_url and status_callback_url if they differ.",
+    ),
+    key(
+        "emulator.messaging_services",
+        "Its Messaging Services: sid (MG and 32 hex digits) and senders; status_callback_url and inbound_url if they differ.",
+    ),
+    key(
+        "emulator.templates",
+        "Its templates: sid (HX and 32 hex digits), name, body, approval (\"approved\", \"pending\", \"rejected\", \"paused\",\n\
+         \"disabled\" or \"unsubmitted\"), category, rejection_reason, and defaults for variables that are left out.",
+    ),
+    key("emulator.inbound_url", "Where messages from people are posted.")
+        .example("\"http://127.0.0.1:8080/webhooks/twilio/inbound\""),
+    key("emulator.status_callback_url", "Where statuses go that no message, service or sender has a place for.")
+        .example("\"http://127.0.0.1:8080/webhooks/twilio/status\""),
+    key("emulator.pace", "How fast people are: \"instant\" for tests, \"lifelike\" to watch."),
+    key("emulator.chatter", "Whether people who read a message sometimes write back."),
+    key(
+        "emulator.strict_window",
+        "Whether free text needs a message from the person within the last 24 hours, as WhatsApp demands (else 63016).",
+    ),
+    key("emulator.seed", "What all chance in it comes from: one seed, one behaviour."),
+    key("emulator.max_messages", "Messages it keeps; past that the oldest finished ones are forgotten (1 to 10000000).")
+        .between(1.0, 10_000_000.0),
+    key(
+        "emulator.max_callbacks_waiting",
+        "Callbacks that may be under way or waiting (1 to 10000000); past that a create is answered 429.",
+    )
+    .between(1.0, 10_000_000.0),
+    key("emulator.concurrency", "Requests to the app that run at once (1 to 4096).").between(1.0, 4_096.0),
+    key("emulator.workers", "Threads that answer its requests (1 to 64).").between(1.0, 64.0),
+    key(
+        "log.level",
+        "The least important lines that are written: \"error\", \"warn\", \"info\", \"debug\", \"trace\"; by room too, as in\n\
+         \"info,bluetick::store=debug\".",
+    ),
+    key("log.format", "\"text\" for people, \"json\" for programs, \"auto\" for text on a terminal and JSON elsewhere."),
+];

@@ -1,0 +1,323 @@
+//! Every way a request can fail, in one table: a code for programs, a sentence for people (RFC 9457).
+//!
+//! Invariant: whatever goes wrong, also inside the web framework, leaves as `application/problem+json` with a code of
+//! this table. Details of our own failures go to the log, never out.
+
+use std::fmt;
+
+use actix_web::error::{PathError, PayloadError, QueryPayloadError};
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpResponse, ResponseError};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::message::Flaw;
+use crate::store::StoreError;
+use crate::twilio::webhook::Refusal;
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $code:literal $status:literal $title:literal;)*) => {
+        /// The stable name of an error; programs may rely on it.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Code {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Code {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// The word in the answer, the HTTP status, and the headline.
+            pub fn row(self) -> (&'static str, u16, &'static str) {
+                match self {
+                    $(Self::$name => ($code, $status, $title),)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The body is not JSON, or not of the right shape.
+    InvalidJson = "invalid_json" 400 "The body is not valid JSON";
+    /// A parameter in the query cannot be understood.
+    InvalidQuery = "invalid_query" 400 "A query parameter is not valid";
+    /// A part of the path cannot be understood.
+    InvalidPath = "invalid_path" 400 "A part of the path is not valid";
+    /// The request itself is broken.
+    BadRequest = "bad_request" 400 "The request is not valid";
+    /// An Idempotency-Key that cannot be one.
+    InvalidIdempotencyKey = "invalid_idempotency_key" 400 "The Idempotency-Key is not valid";
+    /// A webhook's body is not text.
+    NotUtf8 = "not_utf8" 400 "The form is not UTF-8";
+    /// A webhook's body is no form.
+    BadForm = "bad_form" 400 "The form cannot be read";
+    /// A webhook without a needed parameter.
+    MissingParameter = "missing_parameter" 400 "A parameter is missing";
+    /// A webhook with a parameter that cannot be.
+    MalformedParameter = "malformed_parameter" 400 "A parameter is malformed";
+    /// Nobody proved who they are.
+    Unauthorized = "unauthorized" 401 "Authentication is needed";
+    /// Another site asks in a person's name.
+    CrossSite = "cross_site" 403 "The request came from another site";
+    /// A webhook nobody signed.
+    NoSignature = "no_signature" 403 "The signature is missing";
+    /// A webhook signed by nobody we know.
+    BadSignature = "bad_signature" 403 "The signature does not match";
+    /// A signed webhook of another account.
+    OtherAccount = "other_account" 403 "The callback is for another account";
+    /// What was asked for is not there.
+    NotFound = "not_found" 404 "Not found";
+    /// Nothing is served here.
+    NoSuchPath = "no_such_path" 404 "There is nothing at this path";
+    /// The path is right, the method is not.
+    MethodNotAllowed = "method_not_allowed" 405 "This method is not allowed here";
+    /// The client was too slow.
+    Timeout = "request_timeout" 408 "The request took too long to arrive";
+    /// The message has begun to be sent, or has ended.
+    TooLate = "too_late" 409 "It is too late for that";
+    /// The body is too long.
+    TooLarge = "too_large" 413 "The body is too large";
+    /// The body is of another kind.
+    WrongContentType = "wrong_content_type" 415 "The body has the wrong content type";
+    /// The message can never be sent like this.
+    InvalidDraft = "invalid_draft" 422 "The message cannot be sent as it is";
+    /// The key stands for another request.
+    IdempotencyKeyReused = "idempotency_key_reused" 422 "The Idempotency-Key was used for another request";
+    /// Our own fault.
+    Internal = "internal" 500 "bluetick failed";
+    /// Too much at once.
+    Busy = "busy" 503 "bluetick is busy";
+    /// As many event streams are open as may be.
+    TooManyStreams = "too_many_streams" 503 "Too many event streams are open";
+    /// bluetick stops.
+    Stopping = "stopping" 503 "bluetick is stopping";
+    /// The disk failed.
+    StorageFailed = "storage_failed" 503 "The data file cannot be used";
+    /// Something must be configured first.
+    NotConfigured = "not_configured" 503 "This is not configured";
+}
+
+/// Why a request failed.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    /// Its stable name.
+    pub code: Code,
+    /// What is wrong and what to do, in a sentence.
+    pub detail: String,
+    /// One entry for each field that is wrong.
+    pub errors: Vec<FieldError>,
+}
+
+/// One thing that is wrong with one field.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct FieldError {
+    /// The field, as the API names it.
+    pub field: String,
+    /// What is wrong and what to write instead.
+    pub detail: String,
+}
+
+/// A problem as it leaves: RFC 9457.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct ProblemBody {
+    /// Always `about:blank`: `code` says which problem it is.
+    #[schema(example = "about:blank")]
+    pub r#type: &'static str,
+    /// The headline; always the same for a code.
+    #[schema(example = "The message cannot be sent as it is")]
+    pub title: &'static str,
+    /// The HTTP status.
+    #[schema(example = 422)]
+    pub status: u16,
+    /// The stable name of the problem.
+    #[schema(example = "invalid_draft")]
+    pub code: &'static str,
+    /// What is wrong and what to do.
+    #[schema(example = "to: is empty: write a phone number like +4915100000001")]
+    pub detail: String,
+    /// What to look for in the log.
+    pub request_id: Option<String>,
+    /// One entry for each field that is wrong.
+    pub errors: Vec<FieldError>,
+}
+
+impl Problem {
+    /// A problem with a sentence about it.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), errors: Vec::new() }
+    }
+
+    /// A problem with one field.
+    pub fn field(code: Code, field: &str, detail: impl Into<String>) -> Self {
+        Self::fields(code, vec![FieldError { field: field.to_owned(), detail: detail.into() }])
+    }
+
+    /// A problem with several fields.
+    pub fn fields(code: Code, errors: Vec<FieldError>) -> Self {
+        let sentences: Vec<_> = errors.iter().map(|error| format!("{}: {}", error.field, error.detail)).collect();
+        Self { code, detail: sentences.join("; "), errors }
+    }
+
+    /// A parameter of the query that cannot be understood.
+    pub fn query(field: &str, detail: impl Into<String>) -> Self {
+        Self::field(Code::InvalidQuery, field, detail)
+    }
+
+    /// Nothing of that name is known.
+    pub fn not_found(what: &str) -> Self {
+        Self::new(Code::NotFound, format!("there is no such {what}"))
+    }
+
+    /// What the web framework found wrong, in our words.
+    pub fn from_framework(error: &actix_web::Error) -> Self {
+        if let Some(problem) = error.as_error::<Self>() {
+            return problem.clone();
+        }
+        if let Some(error) = error.as_error::<QueryPayloadError>() {
+            return Self::new(Code::InvalidQuery, error.to_string());
+        }
+        if let Some(error) = error.as_error::<PathError>() {
+            return Self::new(Code::InvalidPath, error.to_string());
+        }
+        if let Some(error) = error.as_error::<PayloadError>() {
+            return Self::from_payload(error);
+        }
+        Self::from_status(error.as_response_error().status_code())
+    }
+
+    fn from_payload(error: &PayloadError) -> Self {
+        match error {
+            PayloadError::Overflow => Self::new(Code::TooLarge, "the body is longer than is accepted here"),
+            _ => Self::new(Code::BadRequest, "the body did not arrive whole"),
+        }
+    }
+
+    /// The problem a bare status stands for.
+    pub fn from_status(status: StatusCode) -> Self {
+        let (code, detail) = match status {
+            StatusCode::NOT_FOUND => (Code::NoSuchPath, "nothing is served at this path: GET /openapi.json lists all"),
+            StatusCode::METHOD_NOT_ALLOWED => (Code::MethodNotAllowed, "the path exists, but not with this method"),
+            StatusCode::PAYLOAD_TOO_LARGE => (Code::TooLarge, "the body is longer than is accepted here"),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => (Code::WrongContentType, "the body is of a kind not accepted here"),
+            StatusCode::REQUEST_TIMEOUT => (Code::Timeout, "the request took too long to arrive"),
+            status if status.is_client_error() => (Code::BadRequest, "the request cannot be understood"),
+            _ => (Code::Internal, "bluetick failed: its log says why, under the request_id"),
+        };
+        Self::new(code, detail)
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.code.row().1).expect("the table holds HTTP statuses")
+    }
+
+    /// The body, with what the log calls the request.
+    pub fn body(&self, request_id: Option<String>) -> String {
+        let (code, status, title) = self.code.row();
+        let (detail, errors) = (self.detail.clone(), self.errors.clone());
+        let body = ProblemBody { r#type: "about:blank", title, status, code, detail, request_id, errors };
+        serde_json::to_string(&body).expect("a problem is plain strings and numbers")
+    }
+
+    /// In how many seconds to come again, if that may help.
+    fn retry_after_s(&self) -> Option<u8> {
+        match self.code {
+            Code::Busy => Some(1),
+            Code::Stopping | Code::StorageFailed | Code::NotConfigured => Some(5),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code.row().0, self.detail)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.status()
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status());
+        response.content_type("application/problem+json");
+        if let Some(seconds) = self.retry_after_s() {
+            response.insert_header((header::RETRY_AFTER, seconds.to_string()));
+        }
+        response.body(self.body(None))
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Full(_) => Self::new(Code::Busy, "too many writes wait already: come again in a second"),
+            StoreError::Closed => Self::new(Code::Stopping, "bluetick takes nothing more in: come again in a moment"),
+            StoreError::Taken | StoreError::Disk(_) => {
+                tracing::error!(%error, "the store failed under a request");
+                Self::new(Code::StorageFailed, "nothing was stored; the log says what is wrong with the disk")
+            }
+        }
+    }
+}
+
+impl From<Vec<Flaw>> for Problem {
+    fn from(flaws: Vec<Flaw>) -> Self {
+        let named = |flaw: Flaw| FieldError { field: flaw.field.to_owned(), detail: flaw.detail };
+        Self::fields(Code::InvalidDraft, flaws.into_iter().map(named).collect())
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let code = match refusal {
+            Refusal::WrongMethod => Code::MethodNotAllowed,
+            Refusal::WrongContentType => Code::WrongContentType,
+            Refusal::NoSignature => Code::NoSignature,
+            Refusal::BadSignature => Code::BadSignature,
+            Refusal::OtherAccount => Code::OtherAccount,
+            Refusal::TooLarge(_) => Code::TooLarge,
+            Refusal::NotUtf8 => Code::NotUtf8,
+            Refusal::BadForm(_) => Code::BadForm,
+            Refusal::Missing(_) => Code::MissingParameter,
+            Refusal::Malformed(_) => Code::MalformedParameter,
+        };
+        Self::new(code, refusal.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_code_has_its_own_word_and_an_error_status() {
+        let words: BTreeSet<_> = Code::ALL.iter().map(|code| code.row().0).collect();
+        assert_eq!(words.len(), Code::ALL.len());
+        assert!(Code::ALL.iter().all(|code| (400..600).contains(&code.row().1)));
+    }
+
+    #[test]
+    fn every_flaw_of_a_draft_is_named() {
+        let flaw = |field, detail: &str| Flaw { field, detail: detail.into() };
+        let problem = Problem::from(vec![flaw("to", "is empty"), flaw("body", "is too long")]);
+        assert_eq!(problem.detail, "to: is empty; body: is too long");
+        assert_eq!(problem.errors[1], FieldError { field: "body".into(), detail: "is too long".into() });
+    }
+
+    #[test]
+    fn a_full_store_says_when_to_come_again_and_a_failed_disk_tells_no_details() {
+        let busy = Problem::from(StoreError::Full(9)).error_response();
+        assert_eq!(
+            (busy.status().as_u16(), busy.headers().get("retry-after").map(|v| v.as_bytes())),
+            (503, Some(&b"1"[..]))
+        );
+        assert!(!Problem::from(StoreError::Disk("/secret/path".into())).detail.contains("secret"));
+    }
+}

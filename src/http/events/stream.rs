@@ -1,0 +1,121 @@
+//! Events as they happen (server-sent events, <https://html.spec.whatwg.org/multipage/server-sent-events.html>).
+//!
+//! Invariant: a stream waits for commits, it never polls; and it reads the store only when its client has taken what
+//! came before, so that a slow client costs nobody memory.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, ContentEncoding};
+use actix_web::web::Bytes;
+use futures_util::stream;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use super::{Subject, page};
+use crate::http::app::App;
+use crate::http::error::{Code, Problem};
+use crate::store::{Handle, StoreError};
+
+/// A page, a follower on a terminal and a few apps; each costs a connection and a read of the store a commit.
+pub(in crate::http) const MAX_STREAMS: usize = 64;
+/// How many events one read of the store takes: about 60 kB, so that a stream that catches up lets others in between.
+const BATCH: usize = 200;
+/// Proxies end what is silent for a minute; often for half of one.
+const PING: Duration = Duration::from_secs(15);
+/// What an EventSource waits before it comes back.
+const GREETING: &str = "retry: 2000\n\n";
+
+/// One client that follows along.
+struct Stream {
+    /// What it is counted by, for as long as it lives.
+    _seat: Arc<()>,
+    store: Handle,
+    newest: watch::Receiver<u64>,
+    end: watch::Receiver<bool>,
+    after: u64,
+    subject: Subject,
+    ping_at: Instant,
+    is_greeted: bool,
+}
+
+/// Opens a stream of what comes after an event.
+pub(super) fn open(app: &App, after: u64, subject: Subject) -> Result<HttpResponse, Problem> {
+    let seat = Arc::clone(&app.tally.streams);
+    // One more is held by the tally itself.
+    if Arc::strong_count(&seat) > MAX_STREAMS + 1 {
+        let detail = format!("{MAX_STREAMS} event streams are open already: close one, or ask for pages with ?after=");
+        return Err(Problem::new(Code::TooManyStreams, detail));
+    }
+    let store = app.store.clone();
+    let newest = store.wake().newest.clone();
+    let end = app.shutdown.subscribe();
+    let ping_at = Instant::now() + PING;
+    let stream = Stream { _seat: seat, store, newest, end, after, subject, ping_at, is_greeted: false };
+    let chunks =
+        stream::unfold(stream, |mut stream| async { Some((Ok::<_, StoreError>(stream.next().await?), stream)) });
+    Ok(HttpResponse::Ok()
+        .content_type("text/event-stream")
+        .insert_header((CACHE_CONTROL, "no-store"))
+        // Whatever compresses or buffers would hold events back.
+        .insert_header((CONTENT_ENCODING, ContentEncoding::Identity.as_str()))
+        .insert_header(("X-Accel-Buffering", "no"))
+        .streaming(chunks))
+}
+
+impl Stream {
+    /// What to send next, once there is something; nothing more when bluetick stops.
+    async fn next(&mut self) -> Option<Bytes> {
+        if !self.is_greeted {
+            self.is_greeted = true;
+            return Some(Bytes::from_static(GREETING.as_bytes()));
+        }
+        loop {
+            if *self.end.borrow() {
+                return None;
+            }
+            // Marked as seen before reading: a commit in between wakes the wait below.
+            self.newest.mark_unchanged();
+            let before = self.after;
+            match self.read() {
+                Ok(Some(chunk)) => {
+                    self.ping_at = Instant::now() + PING;
+                    return Some(chunk);
+                }
+                // Events of others were passed over, and there may be more.
+                Ok(None) if self.after > before => {
+                    tokio::task::yield_now().await;
+                    continue;
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::error!(%error, "an event stream ends, because the store cannot be read");
+                    return None;
+                }
+            }
+            tokio::select! {
+                biased;
+                _ = self.end.wait_for(|is_over| *is_over) => return None,
+                changed = self.newest.changed() => changed.ok()?,
+                () = sleep_until(self.ping_at) => {
+                    self.ping_at = Instant::now() + PING;
+                    return Some(Bytes::from_static(b": ping\n\n"));
+                }
+            }
+        }
+    }
+
+    fn read(&mut self) -> Result<Option<Bytes>, StoreError> {
+        let (events, last) = page(&self.store.read()?, self.after, BATCH, self.subject)?;
+        self.after = last;
+        let mut text = String::new();
+        for event in events {
+            let data = serde_json::to_string(&event).expect("an event is plain strings and numbers");
+            write!(text, "id: {}\nevent: {}\ndata: {data}\n\n", event.seq, event.r#type)
+                .expect("a string takes all that is written");
+        }
+        Ok((!text.is_empty()).then(|| Bytes::from(text)))
+    }
+}

@@ -1,0 +1,125 @@
+//! `GET /v1/messages`.
+
+use std::collections::BTreeSet;
+
+use actix_web::web::{Data, Json, Query};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::view::MessageView;
+use crate::http::app::App;
+use crate::http::error::{Problem, ProblemBody};
+use crate::http::when;
+use crate::message::MessageId;
+use crate::store::Filter;
+
+/// What fits a page of the API without scrolling through megabytes.
+const MAX_LIMIT: usize = 200;
+const USUAL_LIMIT: usize = 50;
+/// More statuses than there are is no filter.
+const MAX_STATUSES: usize = 32;
+
+/// Words that stand for several statuses.
+const GROUPS: [(&str, &[&str]); 2] = [
+    ("open", &["pending", "held", "in_flight", "unknown"]),
+    ("failed_any", &["failed", "undelivered", "refused", "expired"]),
+];
+
+/// What a listing is narrowed to.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct ListQuery {
+    /// Statuses, by comma; or `open`, `failed_any`, `attention`.
+    #[param(example = "failed,undelivered")]
+    status: Option<String>,
+    /// The person, by any of their addresses.
+    to: Option<String>,
+    /// The sender.
+    from: Option<String>,
+    /// Failed with this error code.
+    code: Option<u32>,
+    /// Labelled so.
+    tag: Option<String>,
+    /// The app's own name for it.
+    reference: Option<String>,
+    /// Accepted at this time or later: `2026-11-23T14:00:00Z`, or `15m`, `2h`, `7d` ago.
+    since: Option<String>,
+    /// Accepted before this time.
+    until: Option<String>,
+    /// How many a page (1 to 200, usually 50).
+    limit: Option<usize>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// A page of messages, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct MessageList {
+    data: Vec<MessageView>,
+    /// Asks for the next page; `null` on the last.
+    next_cursor: Option<String>,
+    /// How many messages were looked at. A page may be short and have a next one.
+    scanned: usize,
+}
+
+/// Messages, newest first.
+#[utoipa::path(get, path = "/v1/messages", tag = "messages", params(ListQuery),
+    responses((status = 200, body = MessageList), (status = 400, body = ProblemBody)))]
+pub(in crate::http) async fn list(app: Data<App>, query: Query<ListQuery>) -> Result<Json<MessageList>, Problem> {
+    let query = query.into_inner();
+    let limit = query.limit.unwrap_or(USUAL_LIMIT);
+    if !(1..=MAX_LIMIT).contains(&limit) {
+        return Err(Problem::query("limit", format!("must be 1 to {MAX_LIMIT}")));
+    }
+    let cursor = query.cursor.as_deref().filter(|text| !text.is_empty()).map(cursor).transpose()?;
+    let filter = filter(&app, query)?;
+    let page = app.store.read()?.messages(&filter, cursor, limit)?;
+    Ok(Json(MessageList {
+        data: page.rows.iter().map(MessageView::of).collect(),
+        next_cursor: page.next.map(|id| id.to_string()),
+        scanned: page.scanned,
+    }))
+}
+
+fn cursor(text: &str) -> Result<MessageId, Problem> {
+    text.parse().map_err(|_| Problem::query("cursor", "is none: give the next_cursor of the page before, unchanged"))
+}
+
+/// An empty parameter, as a form leaves it behind, is as good as none.
+fn filter(app: &App, query: ListQuery) -> Result<Filter, Problem> {
+    let some = |text: Option<String>| text.filter(|text| !text.is_empty());
+    let now = app.clock.now();
+    let (statuses, needs_attention) = statuses(query.status.as_deref().unwrap_or_default())?;
+    Ok(Filter {
+        statuses,
+        needs_attention,
+        to: some(query.to),
+        from: some(query.from),
+        code: query.code,
+        tag: some(query.tag),
+        reference: some(query.reference),
+        since: when::maybe("since", some(query.since).as_deref(), now)?,
+        until: when::maybe("until", some(query.until).as_deref(), now)?,
+    })
+}
+
+fn statuses(text: &str) -> Result<(BTreeSet<String>, bool), Problem> {
+    let words: Vec<_> = text.split(',').map(str::trim).filter(|word| !word.is_empty()).collect();
+    if words == ["attention"] {
+        return Ok((BTreeSet::new(), true));
+    }
+    if words.contains(&"attention") {
+        return Err(Problem::query("status", "attention stands alone: ask for it without other statuses"));
+    }
+    if words.len() > MAX_STATUSES {
+        return Err(Problem::query("status", format!("has more than {MAX_STATUSES} words")));
+    }
+    Ok((words.into_iter().flat_map(meant).map(str::to_owned).collect(), false))
+}
+
+/// The statuses a word stands for: its own, unless it names a group.
+fn meant(word: &str) -> Vec<&str> {
+    let group = GROUPS.iter().find(|(name, _)| *name == word);
+    group.map_or_else(|| vec![word], |(_, members)| members.to_vec())
+}

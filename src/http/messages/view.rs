@@ -1,0 +1,221 @@
+//! A message as the API shows it.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::clock::Time;
+use crate::http::failures::FailureView;
+use crate::message::{Attempt, Content, Handing, Message, Next, Origin, Priority, Status, Word};
+
+/// A message.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Message)]
+pub(in crate::http) struct MessageView {
+    /// Always `message`.
+    object: &'static str,
+    /// `msg_` and 32 hex digits.
+    id: String,
+    /// How far it has come: `pending`, `held`, `in_flight`, `unknown`, a word of Twilio's, or `refused`, `expired`,
+    /// `suppressed`, `canceled`.
+    status: String,
+    /// `api`, or `external` for one that was sent without us.
+    origin: &'static str,
+    /// Whether nothing more can be expected but a late `read`.
+    settled: bool,
+    from: String,
+    to: String,
+    body: Option<String>,
+    media_url: Vec<String>,
+    content_sid: Option<String>,
+    variables: BTreeMap<String, String>,
+    reference: Option<String>,
+    tags: Vec<String>,
+    metadata: BTreeMap<String, String>,
+    #[schema(value_type = String, example = "normal")]
+    priority: Priority,
+    send_at: Option<String>,
+    expires_at: Option<String>,
+    accepted_at: String,
+    sent_at: Option<String>,
+    delivered_at: Option<String>,
+    read_at: Option<String>,
+    failed_at: Option<String>,
+    updated_at: String,
+    /// Accepted to sent.
+    queue_ms: Option<u64>,
+    /// Sent to delivered.
+    delivery_ms: Option<u64>,
+    /// Delivered to read.
+    read_ms: Option<u64>,
+    /// Twilio's name for it.
+    sid: Option<String>,
+    /// Why it failed, or failed once.
+    error: Option<FailureView>,
+    /// Whether Twilio said of one attempt both that it arrived and that it did not.
+    anomaly: bool,
+    /// Whether the person may have got it twice.
+    duplicate_detected: bool,
+    /// The one next thing to do with it.
+    next: Option<NextView>,
+    attempts: Vec<AttemptView>,
+    /// Facts that came after its journal was full.
+    journal_dropped: u32,
+}
+
+/// The one next thing to do.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Next)]
+pub(in crate::http) struct NextView {
+    /// `send` or `reconcile`.
+    step: &'static str,
+    due_at: String,
+}
+
+/// One handing of a message to Twilio.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Attempt)]
+pub(in crate::http) struct AttemptView {
+    /// From 1.
+    number: u8,
+    /// `in_flight`, `sent`, `refused`, `not_processed` or `unknown`.
+    state: &'static str,
+    /// The furthest Twilio said of it.
+    status: Option<String>,
+    sid: Option<String>,
+    started_at: String,
+    answered_at: Option<String>,
+    /// What Twilio said, or what was seen instead of an answer.
+    reason: Option<String>,
+    error_code: Option<u32>,
+    receipt: Vec<SeenView>,
+}
+
+/// When a status was first seen.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Seen)]
+pub(in crate::http) struct SeenView {
+    status: String,
+    at: String,
+    /// Whether Twilio told us at the time; else we asked, and it happened at `at` or before.
+    timed: bool,
+}
+
+impl MessageView {
+    /// The message as it is now.
+    pub(in crate::http) fn of(message: &Message) -> Self {
+        let draft = &message.draft;
+        let (body, media_url, content_sid, variables) = content(&draft.content);
+        let text = |time: Option<Time>| time.map(|time| time.to_string());
+        let [sent, delivered, read] = [Word::Sent, Word::Delivered, Word::Read].map(|word| message.time(&word));
+        Self {
+            object: "message",
+            id: message.id.to_string(),
+            status: message.status().to_string(),
+            origin: origin(message.origin),
+            settled: message.is_settled(),
+            from: draft.from.to_string(),
+            to: draft.to.to_string(),
+            body,
+            media_url,
+            content_sid,
+            variables,
+            reference: draft.reference.clone(),
+            tags: draft.tags.clone(),
+            metadata: draft.metadata.clone(),
+            priority: draft.priority,
+            send_at: text(draft.send_at),
+            expires_at: text(draft.expires_at),
+            accepted_at: message.accepted_at.to_string(),
+            sent_at: text(sent),
+            delivered_at: text(delivered),
+            read_at: text(read),
+            failed_at: text(failed_at(message)),
+            updated_at: message.updated_at.to_string(),
+            queue_ms: between(Some(message.accepted_at), sent),
+            delivery_ms: between(sent, delivered),
+            read_ms: between(delivered, read),
+            sid: message.sid().map(|sid| sid.to_string()),
+            error: message.code().map(FailureView::of),
+            anomaly: message.is_contradictory(),
+            duplicate_detected: message.is_duplicate(),
+            next: message.next.map(NextView::of),
+            attempts: message.attempts.iter().map(AttemptView::of).collect(),
+            journal_dropped: message.journal.dropped,
+        }
+    }
+}
+
+type Shown = (Option<String>, Vec<String>, Option<String>, BTreeMap<String, String>);
+
+fn content(content: &Content) -> Shown {
+    match content.clone() {
+        Content::Text(body) => (Some(body), Vec::new(), None, BTreeMap::new()),
+        Content::Media { urls, caption } => (caption, urls, None, BTreeMap::new()),
+        Content::Template { sid, variables } => (None, Vec::new(), Some(sid), variables),
+        Content::Elsewhere => (None, Vec::new(), None, BTreeMap::new()),
+    }
+}
+
+fn origin(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Api => "api",
+        Origin::External => "external",
+    }
+}
+
+/// When it failed, if that is how it stands now.
+fn failed_at(message: &Message) -> Option<Time> {
+    let fact = |name: &str| message.journal.rows.iter().find(|row| row.fact.name() == name).map(|row| row.at);
+    match message.status() {
+        Status::Twilio(word) if word.is_failure() => message.time(&word),
+        Status::Refused => fact("refused"),
+        Status::Expired => fact("expired"),
+        _ => None,
+    }
+}
+
+/// Milliseconds between two times that were both seen, in order.
+fn between(from: Option<Time>, to: Option<Time>) -> Option<u64> {
+    let (from, to) = (from?, to?);
+    u64::try_from(to.0 - from.0).ok()
+}
+
+impl NextView {
+    fn of(next: Next) -> Self {
+        Self { step: next.step.as_str(), due_at: next.due.to_string() }
+    }
+}
+
+impl AttemptView {
+    fn of(attempt: &Attempt) -> Self {
+        let (state, reason, code) = handing(&attempt.handing);
+        let seen = attempt.receipt.history().map(|(word, seen)| SeenView {
+            status: word.as_str().to_owned(),
+            at: seen.at.to_string(),
+            timed: !seen.untimed,
+        });
+        Self {
+            number: attempt.number,
+            state,
+            status: attempt.receipt.word().map(|word| word.as_str().to_owned()),
+            sid: attempt.sid().map(|sid| sid.to_string()),
+            started_at: attempt.started_at.to_string(),
+            answered_at: attempt.answered_at.map(|at| at.to_string()),
+            reason,
+            error_code: code.or_else(|| attempt.receipt.codes.first().copied()),
+            receipt: seen.collect(),
+        }
+    }
+}
+
+fn handing(handing: &Handing) -> (&'static str, Option<String>, Option<u32>) {
+    match handing {
+        Handing::InFlight => ("in_flight", None, None),
+        Handing::Accepted => ("sent", None, None),
+        Handing::Refused { code, detail } => ("refused", Some(detail.clone()), *code),
+        Handing::NotProcessed { detail } => ("not_processed", Some(detail.clone()), None),
+        Handing::Unknown { detail } => ("unknown", Some(detail.clone()), None),
+    }
+}

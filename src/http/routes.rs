@@ -1,0 +1,87 @@
+//! Every route on one page.
+//!
+//! Invariant: `/v1` and `/admin/api` share their handlers and nothing else: one takes API keys, the other takes people.
+
+use actix_web::guard;
+use actix_web::http::header;
+use actix_web::middleware::from_fn;
+use actix_web::web::{ServiceConfig, post, resource, route, scope, to};
+use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, Route};
+
+use super::{
+    auth, charts, contacts, events, failures, health, inbound, messages, metrics, openapi, pages, prometheus, senders,
+    status, webhooks,
+};
+
+/// Adds every route.
+pub(super) fn configure(service: &mut ServiceConfig) {
+    service
+        // What Twilio calls, proven by its signature.
+        .service(posting("/webhooks/twilio/status/{attempt}", webhooks::status))
+        .service(posting("/webhooks/twilio/status", webhooks::status))
+        .service(posting("/webhooks/twilio/inbound", webhooks::inbound))
+        // What anybody may ask.
+        .service(reading("/healthz", health::live))
+        .service(reading("/readyz", health::ready))
+        .service(reading("/openapi.json", openapi::show))
+        // What machines and people may ask.
+        .service(reading("/metrics", prometheus::scrape).wrap(from_fn(auth::anyone_known)))
+        // What the team's app calls.
+        .service(scope("/v1").configure(data).wrap(from_fn(auth::api)))
+        // What the pages call.
+        .service(scope("/admin/api").configure(data).configure(admin_data).wrap(from_fn(auth::admin)));
+    for (path, _) in pages::PAGES {
+        service.service(reading(path, pages::page).wrap(from_fn(auth::admin)));
+    }
+    service.service(reading("/static/{file}", pages::asset).wrap(from_fn(auth::admin)));
+}
+
+fn data(service: &mut ServiceConfig) {
+    service
+        .service(
+            reading("/messages", messages::list)
+                .route(post().to(messages::create))
+                .default_service(only("GET, HEAD, POST")),
+        )
+        .service(reading("/messages/{id}", messages::get))
+        .service(reading("/messages/{id}/journal", messages::journal))
+        .service(posting("/messages/{id}/cancel", messages::cancel))
+        .service(reading("/metrics", metrics::all))
+        .service(reading("/metrics/errors", metrics::errors))
+        .service(reading("/metrics/senders/{sender}", metrics::sender))
+        .service(reading("/contacts/{address}/metrics", contacts::metrics))
+        .service(reading("/senders", senders::list))
+        .service(reading("/errors", failures::all))
+        .service(reading("/errors/{code}", failures::one))
+        .service(reading("/events", events::list))
+        .service(reading("/status", status::show));
+}
+
+fn admin_data(service: &mut ServiceConfig) {
+    service.service(reading("/charts/{name}.svg", charts::show)).service(reading("/inbound", inbound::list));
+}
+
+/// What only reads is there for HEAD too.
+fn reading<H, Args>(path: &str, handler: H) -> Resource
+where
+    H: Handler<Args>,
+    Args: FromRequest + 'static,
+    H::Output: Responder + 'static,
+{
+    let reads = guard::Any(guard::Get()).or(guard::Head());
+    resource(path).route(route().guard(reads).to(handler)).default_service(only("GET, HEAD"))
+}
+
+fn posting<H, Args>(path: &str, handler: H) -> Resource
+where
+    H: Handler<Args>,
+    Args: FromRequest + 'static,
+    H::Output: Responder + 'static,
+{
+    resource(path).route(post().to(handler)).default_service(only("POST"))
+}
+
+/// What is answered to every other method.
+fn only(methods: &'static str) -> Route {
+    to(move || async move { HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, methods)).finish() })
+}

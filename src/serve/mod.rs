@@ -1,0 +1,225 @@
+//! A running bluetick: every room started in order, and stopped in reverse.
+//!
+//! Invariant: what is taken in is kept. Stopping first claims no more, then lets requests in flight finish, then closes
+//! the doors, and closes the store last.
+
+mod demo;
+mod traffic;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::web::Data;
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::alert::{Alert, Board};
+use crate::cli::EmulateArgs;
+use crate::clock::Clock;
+use crate::config::{Config, Mode};
+use crate::http::{self, App, Listeners, Tally};
+use crate::jobs::send;
+use crate::message::Address;
+use crate::store::{self, Handle, Recover, Write, Written};
+use crate::twilio::{Client, Webhook};
+
+pub use demo::demo;
+
+/// The alert that says that no account is configured.
+const NOT_CONFIGURED: &str = "twilio_not_configured";
+/// How often the store is looked at for a failure that nobody else has noticed.
+const WATCH: Duration = Duration::from_millis(250);
+
+/// Runs until a signal says to stop.
+pub fn serve(config: Config) -> anyhow::Result<()> {
+    actix_web::rt::System::new().block_on(async {
+        let listeners = listen(&config)?;
+        let house = House::start(config, listeners).await?;
+        println!("bluetick is ready at {}", house.url);
+        house.run_until_told().await
+    })
+}
+
+/// Runs the built-in Twilio alone.
+pub fn emulate(args: EmulateArgs) -> anyhow::Result<()> {
+    let options = args.options()?;
+    actix_web::rt::System::new().block_on(async {
+        let emulator = crate::emulator::start(options).await?;
+        println!("{}", emulator.announcement());
+        told_to_stop().await?;
+        emulator.stop().await;
+        Ok(())
+    })
+}
+
+/// Binds the port and the local socket, before anything that takes time.
+fn listen(config: &Config) -> anyhow::Result<Listeners> {
+    let dir = &config.store.dir;
+    std::fs::create_dir_all(dir).with_context(|| format!("make the folder {}", dir.display()))?;
+    Ok(Listeners::bind(&config.http.listen, Some(dir))?)
+}
+
+/// Everything that runs.
+struct House {
+    url: String,
+    store: Handle,
+    writer: JoinHandle<()>,
+    stop: watch::Sender<bool>,
+    sending: Option<tokio::task::JoinHandle<()>>,
+    server: ServerHandle,
+    served: tokio::task::JoinHandle<std::io::Result<()>>,
+    app: Data<App>,
+}
+
+impl House {
+    async fn start(config: Config, listeners: Listeners) -> anyhow::Result<Self> {
+        // Whoever came first has installed the same one.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let clock = Clock::System;
+        let (store, writer) = store::start(&config.store, clock.clone())?;
+        let boot = rand::random();
+        recover(&store, &config, boot, &clock).await?;
+        let rates = introduce(&store, &config).await?;
+        let board = Board::default();
+        let url = format!("http://{}", listeners.address()?);
+        let (stop, stopped) = watch::channel(false);
+        let app = Data::new(app(&config, &store, &board, &clock));
+        let server = http::start(Data::clone(&app), listeners)?;
+        let handle = server.handle();
+        let served = actix_web::rt::spawn(server);
+        let sending = match client(&config, &board)? {
+            Some(client) => {
+                let job = send::Job {
+                    store: store.clone(),
+                    client: Arc::new(client),
+                    clock,
+                    board,
+                    options: config.sending,
+                    policy: config.policy,
+                    rates,
+                    public_url: config.public_url,
+                    boot,
+                };
+                Some(actix_web::rt::spawn(job.run(stopped)))
+            }
+            None => None,
+        };
+        Ok(Self { url, store, writer, stop, sending, server: handle, served, app })
+    }
+
+    async fn run_until_told(self) -> anyhow::Result<()> {
+        let has_failed = async {
+            while !self.store.has_failed() {
+                tokio::time::sleep(WATCH).await;
+            }
+        };
+        let outcome = tokio::select! {
+            told = told_to_stop() => told,
+            () = has_failed => Err(DiskFailed.into()),
+        };
+        self.stop().await?;
+        outcome
+    }
+
+    async fn stop(self) -> anyhow::Result<()> {
+        self.stop.send_replace(true);
+        self.app.shutdown.send_replace(true);
+        if let Some(sending) = self.sending {
+            sending.await.context("stop sending")?;
+        }
+        self.server.stop(true).await;
+        self.served.await.context("stop serving")??;
+        self.store.close();
+        let ended = actix_web::rt::task::spawn_blocking(move || self.writer.join()).await;
+        ended.context("close the store")?.map_err(|_| anyhow::anyhow!("the store's thread panicked"))
+    }
+}
+
+/// The disk failed: nothing more could be written, so bluetick stopped.
+#[derive(Debug, thiserror::Error)]
+#[error("the disk failed, and bluetick stopped rather than go on in memory: see the log, then start it again")]
+pub struct DiskFailed;
+
+/// Attempts of an earlier start have lost their owner: nobody knows what came of them.
+async fn recover(store: &Handle, config: &Config, boot: u64, clock: &Clock) -> anyhow::Result<()> {
+    let recover = Recover { boot, ask_at: config.policy.settle_at(clock.now()) };
+    if let Written::Recovered(lost @ 1..) = store.write(Write::Recover(recover)).await? {
+        tracing::warn!(lost, "attempts were in flight when bluetick last ended: they are unknown until Twilio tells");
+    }
+    Ok(())
+}
+
+/// Gives the configured senders their numbers, and keys their rates by them.
+async fn introduce(store: &Handle, config: &Config) -> anyhow::Result<BTreeMap<u32, f64>> {
+    let named = config.senders.iter().map(|sender| Ok((spoken(&sender.address)?, sender.rate_per_s)));
+    let named = named.collect::<anyhow::Result<Vec<_>>>()?;
+    let first = config.twilio.from.as_deref().map(spoken).transpose()?;
+    let names = named.iter().map(|(name, _)| name.clone()).chain(first).collect();
+    match store.write(Write::Introduce(names)).await? {
+        Written::Introduced(numbers) => {
+            Ok(numbers.into_iter().zip(named).map(|(number, (_, rate))| (number, rate)).collect())
+        }
+        other => anyhow::bail!("the store answered {other:?}"),
+    }
+}
+
+fn spoken(address: &str) -> anyhow::Result<String> {
+    let parsed = Address::parse(address).map_err(|error| anyhow::anyhow!("the sender {address:?} {error}"))?;
+    Ok(parsed.to_string())
+}
+
+fn app(config: &Config, store: &Handle, board: &Board, clock: &Clock) -> App {
+    let has_token = !config.twilio.tokens().is_empty();
+    let webhook = config.public_url.as_ref().filter(|_| has_token).map(|url| Webhook {
+        public_url: url.clone(),
+        account_sid: config.twilio.account_sid.clone(),
+        tokens: config.twilio.tokens(),
+    });
+    let rates = config.senders.iter().filter_map(|sender| Some((spoken(&sender.address).ok()?, sender.rate_per_s)));
+    App {
+        store: store.clone(),
+        webhook,
+        board: board.clone(),
+        clock: clock.clone(),
+        options: config.http.clone(),
+        default_from: config.twilio.from.as_deref().and_then(|from| Address::parse(from).ok()),
+        public_url: config.public_url.clone(),
+        mode: match config.mode {
+            Mode::Sandbox => "sandbox".into(),
+            Mode::Live => "live".into(),
+        },
+        rates: rates.collect(),
+        default_rate: config.sending.rate_per_s,
+        boot_at: clock.now(),
+        tally: Tally::default(),
+        shutdown: watch::channel(false).0,
+    }
+}
+
+/// The way to Twilio; without an account bluetick takes messages in and keeps them.
+fn client(config: &Config, board: &Board) -> anyhow::Result<Option<Client>> {
+    if config.twilio.account_sid.is_empty() {
+        board.raise(Alert {
+            code: NOT_CONFIGURED,
+            detail: "no Twilio account is configured: messages are kept, and nothing is sent".into(),
+            action: "set account_sid, auth_token and from in the [twilio] section, then restart".into(),
+            is_blocking: true,
+        });
+        return Ok(None);
+    }
+    Ok(Some(Client::connect(&config.twilio)?))
+}
+
+/// SIGTERM, or Ctrl-C.
+async fn told_to_stop() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        told = tokio::signal::ctrl_c() => told?,
+    }
+    Ok(())
+}
