@@ -48,7 +48,10 @@ async fn show(connection: &Connection, args: &LogsArgs, out: &mut dyn Write) -> 
         (Some(after), _) => after,
         // The events of one message are few.
         (None, Some(_)) => 0,
-        (None, None) => newest(connection).await?.saturating_sub(args.limit),
+        (None, None) => {
+            let status = connection.show("/v1/status", &[]).await?;
+            status["newest_event"].as_u64().unwrap_or(0).saturating_sub(args.limit)
+        }
     };
     let query = |after: u64| {
         let mut query = vec![("after", after.to_string()), ("limit", args.limit.to_string())];
@@ -72,26 +75,6 @@ async fn show(connection: &Connection, args: &LogsArgs, out: &mut dyn Write) -> 
         }
     }
     Err(Trouble::Unavailable("bluetick has stopped".to_owned()).into())
-}
-
-/// The number of the newest event, found by halving: events are numbered without gaps, so one page tells on which side
-/// of it a number lies.
-async fn newest(connection: &Connection) -> anyhow::Result<u64> {
-    let is_past = async |after: u64| {
-        let query = [("after", after.to_string()), ("limit", "1".to_owned())];
-        let page = connection.show("/v1/events", &query).await?;
-        anyhow::Ok(page["data"].as_array().is_none_or(Vec::is_empty))
-    };
-    let mut past = 1;
-    while !is_past(past).await? {
-        past *= 2;
-    }
-    let mut before = past / 2;
-    while before + 1 < past {
-        let middle = before.midpoint(past);
-        if is_past(middle).await? { past = middle } else { before = middle }
-    }
-    Ok(past)
 }
 
 /// Bytes that come in pieces, as whole lines.

@@ -28,6 +28,7 @@ mod status;
 mod story;
 #[cfg(test)]
 mod testing;
+mod verify;
 mod webhooks;
 mod when;
 

@@ -7,7 +7,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
-use super::{contacts, events, failures, health, messages, metrics, prometheus, senders, status};
+use super::{contacts, events, failures, health, messages, metrics, prometheus, senders, status, verify};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -28,6 +28,7 @@ use super::{contacts, events, failures, health, messages, metrics, prometheus, s
         failures::one,
         events::list,
         status::show,
+        verify::show,
         health::live,
         health::ready,
         prometheus::scrape,

@@ -10,7 +10,7 @@ use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, Route};
 
 use super::{
     auth, charts, contacts, events, failures, health, inbound, messages, metrics, openapi, pages, prometheus, senders,
-    status, webhooks,
+    status, verify, webhooks,
 };
 
 /// Adds every route.
@@ -54,7 +54,8 @@ fn data(service: &mut ServiceConfig) {
         .service(reading("/errors", failures::all))
         .service(reading("/errors/{code}", failures::one))
         .service(reading("/events", events::list))
-        .service(reading("/status", status::show));
+        .service(reading("/status", status::show))
+        .service(reading("/verify", verify::show));
 }
 
 fn admin_data(service: &mut ServiceConfig) {

@@ -22,6 +22,8 @@ pub(super) struct House {
     rates: Rates,
     /// Requests to the webhooks that were refused since the start.
     refused_callbacks: u64,
+    /// The number of the newest event.
+    newest_event: u64,
 }
 
 /// What is not at an end.
@@ -76,6 +78,7 @@ pub(super) async fn show(app: Data<App>) -> Result<Json<House>, Problem> {
         sending: sending(&app),
         rates: Rates { accepted_per_s: app.tally.accepted.per_s(now), callbacks_per_s: app.tally.callbacks.per_s(now) },
         refused_callbacks: app.tally.refused.total(),
+        newest_event: snapshot.last_event()?,
     }))
 }
 

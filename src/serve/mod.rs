@@ -7,6 +7,7 @@ mod demo;
 mod traffic;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -66,6 +67,7 @@ fn listen(config: &Config) -> anyhow::Result<Listeners> {
 /// Everything that runs.
 struct House {
     url: String,
+    socket: PathBuf,
     store: Handle,
     writer: JoinHandle<()>,
     stop: watch::Sender<bool>,
@@ -86,6 +88,7 @@ impl House {
         let rates = introduce(&store, &config).await?;
         let board = Board::default();
         let url = format!("http://{}", listeners.address()?);
+        let socket = config.store.dir.join(http::SOCKET);
         let (stop, stopped) = watch::channel(false);
         let app = Data::new(app(&config, &store, &board, &clock));
         let server = http::start(Data::clone(&app), listeners)?;
@@ -108,7 +111,7 @@ impl House {
             }
             None => None,
         };
-        Ok(Self { url, store, writer, stop, sending, server: handle, served, app })
+        Ok(Self { url, socket, store, writer, stop, sending, server: handle, served, app })
     }
 
     async fn run_until_told(self) -> anyhow::Result<()> {
@@ -133,6 +136,8 @@ impl House {
         }
         self.server.stop(true).await;
         self.served.await.context("stop serving")??;
+        // Whoever looks for us finds nobody, rather than a closed door; the next start would replace it anyway.
+        let _ = std::fs::remove_file(&self.socket);
         self.store.close();
         let ended = actix_web::rt::task::spawn_blocking(move || self.writer.join()).await;
         ended.context("close the store")?.map_err(|_| anyhow::anyhow!("the store's thread panicked"))

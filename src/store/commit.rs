@@ -141,7 +141,7 @@ fn accept(batch: &mut Batch<'_>, accept: Accept) -> Result<Written, StoreError> 
     let Accept { draft, random, key } = accept;
     let now = batch.now;
     if let Some(key) = &key
-        && let Some(answered) = answered_under(batch, key)?
+        && let Some(answered) = answered_under(&batch.tables.keys, key, now)?
     {
         if answered.request != key.request {
             return Ok(Written::KeyReused);
@@ -163,11 +163,14 @@ fn accept(batch: &mut Batch<'_>, accept: Accept) -> Result<Written, StoreError> 
 }
 
 /// What was answered under a key that is still remembered.
-fn answered_under(batch: &Batch<'_>, key: &IdempotencyKey) -> Result<Option<Answered>, StoreError> {
-    let Some(bytes) = batch.tables.keys.get(key.key)? else { return Ok(None) };
+pub(super) fn answered_under(
+    keys: &impl ReadableTable<[u8; 32], &'static [u8]>,
+    key: &IdempotencyKey,
+    now: Time,
+) -> Result<Option<Answered>, StoreError> {
+    let Some(bytes) = keys.get(key.key)? else { return Ok(None) };
     let answered: Answered = decode(bytes.value())?;
-    let is_kept = batch.now.0 - answered.at.0 < key.kept_ms;
-    Ok(is_kept.then_some(answered))
+    Ok(Some(answered).filter(|answered| now.0 - answered.at.0 < key.kept_ms))
 }
 
 fn claim(batch: &mut Batch<'_>, claim: Claim) -> Result<Written, StoreError> {

@@ -7,9 +7,9 @@ use redb::{ReadTransaction, ReadableTable};
 
 use super::StoreError;
 use super::codec::decode;
-use super::commit::canonical;
+use super::commit::{answered_under, canonical};
 use super::tables::{self, Tier};
-use super::verbs::Inbound;
+use super::verbs::{IdempotencyKey, Inbound, Written};
 use crate::clock::Time;
 use crate::contact::Contact;
 use crate::event::Event;
@@ -93,6 +93,16 @@ impl Snapshot {
     pub fn message_by_sid(&self, sid: Sid) -> Result<Option<Message>, StoreError> {
         let id = self.txn.open_table(tables::SIDS)?.get(sid.0)?.map(|id| MessageId(id.value()));
         id.map_or(Ok(None), |id| self.message(id))
+    }
+
+    /// What a request under this key was answered, if it is remembered: a repeat is answered the same whatever has
+    /// changed since, be it that the draft could not be accepted any more.
+    pub fn answered(&self, key: &IdempotencyKey, now: Time) -> Result<Option<Written>, StoreError> {
+        let Some(answered) = answered_under(&self.txn.open_table(tables::KEYS)?, key, now)? else { return Ok(None) };
+        if answered.request != key.request {
+            return Ok(Some(Written::KeyReused));
+        }
+        Ok(self.message(answered.message)?.map(|message| Written::Replayed(Box::new(message))))
     }
 
     /// A page of messages, newest first, from `cursor` on.

@@ -53,24 +53,28 @@ export function start(name, command, args, { env = {}, stdout = 'log' } = {}) {
   mkdirSync(join(TESTS, 'logs'), { recursive: true });
   const log = join(TESTS, 'logs', `${name}-${process.pid}.log`);
   const file = openSync(log, 'a');
-  const { PATH, HOME, TESTS_RUN_ID, RUST_BACKTRACE } = process.env;
+  const inherited = ['PATH', 'HOME', 'TESTS_RUN_ID', 'RUST_BACKTRACE'].filter((key) => key in process.env).map((key) => [key, process.env[key]]);
   const child = spawn(command, args, {
     stdio: ['ignore', stdout === 'pipe' ? 'pipe' : file, file],
-    env: Object.fromEntries(Object.entries({ PATH, HOME, TESTS_RUN_ID, RUST_BACKTRACE, ...env }).filter(([, value]) => value !== undefined)),
+    env: { ...Object.fromEntries(inherited), ...env },
   });
   closeSync(file);
   running.add(child);
-  const ended = new Promise((resolve) => child.once('close', (code) => {
+  let wanted = false;
+  const ended = new Promise((resolve) => child.once('close', (code, signal) => {
     running.delete(child);
+    if (!wanted) console.error(`${name} ended by itself with ${code ?? signal}; its log is ${log}`);
     resolve(code);
   }));
   return {
     child,
     log: () => readFileSync(log, 'utf8'),
     checkAlive() {
-      if (child.exitCode !== null) throw new Error(`${name} ended with ${child.exitCode}:\n${this.log().slice(-4000)}`);
+      const end = child.exitCode ?? child.signalCode;
+      if (end !== null) throw new Error(`${name} ended with ${end}:\n${this.log().slice(-4000)}`);
     },
     async stop() {
+      wanted = true;
       child.kill('SIGKILL');
       await ended;
     },
@@ -160,6 +164,8 @@ export async function serve(data, { api_url: apiUrl, account_sid: accountSid, au
   const apiKey = 'key-of-the-outer-tests-0123456789abcdef';
   const program = start('serve', BINARY, ['serve'], {
     env: {
+      // Whatever file this machine has in the usual places does not count.
+      BLUETICK_CONFIG: '/dev/null',
       BLUETICK__MODE: 'sandbox',
       BLUETICK__PUBLIC_URL: url,
       BLUETICK__HTTP__LISTEN: `127.0.0.1:${port}`,

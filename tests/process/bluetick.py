@@ -230,6 +230,8 @@ class Serve(Bluetick):
         self.admin = ("admin", "password-of-the-outer-tests")
         self.account_sid, self.auth_token = emulator.account_sid, emulator.auth_token
         configuration = {
+            # Whatever file this machine has in the usual places does not count.
+            "BLUETICK_CONFIG": os.devnull,
             "BLUETICK__MODE": "sandbox",
             "BLUETICK__PUBLIC_URL": self.public_url,
             "BLUETICK__HTTP__LISTEN": f"127.0.0.1:{port}",

@@ -55,8 +55,16 @@ pub(in crate::http) async fn create(
     let wait = query.wait.as_deref().map(|text| when::span("wait", text, LONGEST_WAIT)).transpose()?;
     let asked = read(&request, payload).await?;
     let key = key(&request, &asked)?;
-    let draft = asked.check(app.default_from.as_ref(), app.clock.now())?;
-    let (message, is_replay) = accept(&app, Accept { draft, random: rand::random(), key }).await?;
+    let now = app.clock.now();
+    let known = key.as_ref().map(|key| app.store.read()?.answered(key, now)).transpose()?.flatten();
+    let (message, is_replay) = match known {
+        Some(written) => answer(&app, written)?,
+        None => {
+            let draft = asked.check(app.default_from.as_ref(), now)?;
+            let accept = Accept { draft, random: rand::random(), key };
+            answer(&app, app.store.write(Write::Accept(Box::new(accept))).await?)?
+        }
+    };
     let message = match wait {
         Some(wait) => departed(&app, message, Instant::now() + wait).await?,
         None => message,
@@ -91,8 +99,9 @@ fn key(request: &HttpRequest, asked: &SendRequest) -> Result<Option<IdempotencyK
     Ok(Some(IdempotencyKey { key: hash.into(), request: asked.hash(), kept_ms }))
 }
 
-async fn accept(app: &App, accept: Accept) -> Result<(Message, bool), Problem> {
-    match app.store.write(Write::Accept(Box::new(accept))).await? {
+/// The message, and whether it was there before.
+fn answer(app: &App, written: Written) -> Result<(Message, bool), Problem> {
+    match written {
         Written::Accepted(message) => {
             app.tally.accepted.add(app.clock.now());
             Ok((*message, false))
