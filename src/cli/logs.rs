@@ -148,6 +148,9 @@ mod tests {
     /// A house with this many events, which follows with one more and then stops.
     fn house(name: &str, events: u64) -> House {
         House::open(name, move |path| {
+            if path == "/v1/status" {
+                return Some(json!({"newest_event": events}).to_string());
+            }
             let number = |name: &str| {
                 let (_, query) = path.split_once('?')?;
                 let pairs = form_urlencoded::parse(query.as_bytes());

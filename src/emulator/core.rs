@@ -214,6 +214,8 @@ impl Emulator {
     /// Signs a post to the app and writes it down.
     pub(super) fn post(&mut self, row: CallbackRow, params: Params, now: Time, dice: &mut Dice) -> Later {
         let (url, retry, mistake) = RetryPolicy::split(&row.url);
+        // What is signed is what is requested: the HTTP client escapes a few characters that people write plainly.
+        let url = reqwest::Url::parse(url).map_or_else(|_| url.to_owned(), String::from);
         if let Some(code) = mistake {
             let what = if code == INVALID_EDGE { "names no edge there is" } else { "has a value out of range" };
             let text = format!("The webhook URL's fragment {what}");
@@ -223,9 +225,9 @@ impl Emulator {
         let later = Later {
             id: self.ledger.next(),
             sid: row.sid.clone(),
-            url: url.to_owned(),
+            url: url.clone(),
             body: encode_form(&params),
-            signature: sign_form(&self.account.primary, url, &params),
+            signature: sign_form(&self.account.primary, &url, &params),
             params,
             idempotency_token: random_hex(dice),
             retry,

@@ -146,7 +146,10 @@ class BtMessages extends HTMLElement {
       const gone = dirty.filter((id) => !seen.has(id)).slice(0, SINGLE_FETCHES);
       const singles = await Promise.all(gone.map((id) => get(`/messages/${id}`, { signal: request?.signal }).catch(() => null)));
       if (request !== this.#request) return;
-      for (const message of [...page.data, ...singles.filter(Boolean)]) this.#update(message, seen.has(message.id));
+      // Ids sort by time: what is older than the last row has only moved on to the next page.
+      const last = page.next_cursor && page.data.at(-1)?.id;
+      const matches = ({ id }) => seen.has(id) || (last && id < last);
+      for (const message of [...page.data, ...singles.filter(Boolean)]) this.#update(message, matches(message));
       if (!this.#cursor) this.#offer(page);
     } catch {
       // The live dot already says that bluetick does not answer; what is shown stays.
