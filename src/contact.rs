@@ -1,4 +1,4 @@
-//! The person at the other end: the names they go by, when they last wrote, and how their last message fared.
+//! The person at the other end: the names they go by, and when they last wrote.
 //!
 //! Invariant: pure, and addresses are the text Twilio uses; two names of one person are aliases of one contact.
 //! Not here: a person's numbers (`metrics`), since those are sums of what their messages add.
@@ -24,8 +24,6 @@ pub struct Contact {
     pub aliases: Vec<String>,
     /// When they last wrote, to which of our senders (by the store's number).
     pub windows: Vec<(u32, Time)>,
-    /// Their newest message from us, by id, and its status.
-    pub newest: Option<([u8; 16], String)>,
 }
 
 impl Contact {
@@ -41,14 +39,6 @@ impl Contact {
             self.aliases.push(alias.to_owned());
         }
         is_new
-    }
-
-    /// Takes in how a message of theirs fares: only the newest one says how they were last reached.
-    pub fn note(&mut self, id: [u8; 16], status: &str) {
-        let is_newest = self.newest.as_ref().is_none_or(|(newest, _)| id >= *newest);
-        if is_newest {
-            self.newest = Some((id, status.to_owned()));
-        }
     }
 
     /// They wrote to `sender`: its window is open from now on. A message that comes late closes nothing.
@@ -83,16 +73,6 @@ mod tests {
         contact.wrote(1, Time(500));
         assert_eq!(contact.window_closes_at(1), Some(Time(1_000 + 86_400_000)));
         assert_eq!((contact.window_closes_at(2), contact.last_inbound_at()), (None, Some(Time(1_000))));
-    }
-
-    #[test]
-    fn only_the_newest_message_says_how_someone_was_last_reached() {
-        let mut contact = Contact::default();
-        contact.note([2; 16], "read");
-        contact.note([1; 16], "failed");
-        assert_eq!(contact.newest, Some(([2; 16], "read".to_owned())));
-        contact.note([2; 16], "failed");
-        assert_eq!(contact.newest, Some(([2; 16], "failed".to_owned())));
     }
 
     #[test]

@@ -96,7 +96,7 @@ fn offline(store: &Store) -> anyhow::Result<Value> {
     let snapshot = store.read()?;
     let mut all = Cell::default();
     for (sender, _) in snapshot.senders()? {
-        all.merge(&snapshot.ever(sender)?);
+        all.merge(&snapshot.ever(sender)?, 1);
     }
     Ok(json!({
         "version": env!("CARGO_PKG_VERSION"),

@@ -8,7 +8,6 @@ use super::app::App;
 use super::error::{Problem, ProblemBody};
 use super::metrics::DurationsView;
 use crate::clock::Time;
-use crate::message::MessageId;
 use crate::metrics::Count;
 use crate::store::{Person, Snapshot, StoreError};
 
@@ -78,7 +77,7 @@ pub(super) async fn metrics(
 }
 
 impl ContactView {
-    fn of(snapshot: &Snapshot, Person { contact, cell, .. }: Person, now: Time) -> Result<Self, StoreError> {
+    fn of(snapshot: &Snapshot, Person { contact, cell, newest, .. }: Person, now: Time) -> Result<Self, StoreError> {
         let senders = snapshot.senders()?;
         let windows = contact.windows.iter().map(|(sender, _)| {
             let closes_at = contact.window_closes_at(*sender);
@@ -97,8 +96,8 @@ impl ContactView {
             failed: cell.get(Count::Failed),
             inbound: cell.get(Count::Inbound),
             delivery_ms: DurationsView::of(&cell.delivery),
-            last_status: contact.newest.as_ref().map(|(_, status)| status.clone()),
-            last_message_at: contact.newest.as_ref().map(|(id, _)| MessageId(*id).at().to_string()),
+            last_status: newest.as_ref().map(|(_, status)| status.to_string()),
+            last_message_at: newest.map(|(id, _)| id.at().to_string()),
             last_inbound_at: contact.last_inbound_at().map(|at| at.to_string()),
             windows: windows.collect(),
             aliases: contact.aliases,

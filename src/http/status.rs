@@ -60,7 +60,7 @@ pub(super) async fn show(app: Data<App>) -> Result<Json<House>, Problem> {
     let snapshot = app.store.read()?;
     let mut all = Cell::default();
     for (sender, _) in snapshot.senders()? {
-        all.merge(&snapshot.ever(sender)?);
+        all.merge(&snapshot.ever(sender)?, 1);
     }
     let queue = Queue {
         pending: all.get(Count::Pending),

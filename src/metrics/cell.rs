@@ -91,17 +91,17 @@ impl Cell {
         self.codes.iter().map(|(code, times)| (*code, *times))
     }
 
-    /// Adds every figure of `other`.
-    pub fn merge(&mut self, other: &Self) {
+    /// Adds every figure of `other`, `times` times; -1 takes them off.
+    pub fn merge(&mut self, other: &Self, times: i64) {
         for (mine, theirs) in self.counts.iter_mut().zip(other.counts) {
-            *mine += theirs;
+            *mine += theirs * times;
         }
-        for (code, times) in &other.codes {
-            self.code(*code, *times);
+        for (code, count) in &other.codes {
+            self.code(*code, count * times);
         }
-        self.queue.merge(&other.queue);
-        self.delivery.merge(&other.delivery);
-        self.read.merge(&other.read);
+        self.queue.merge(&other.queue, times);
+        self.delivery.merge(&other.delivery, times);
+        self.read.merge(&other.read, times);
     }
 
     /// Whether it says nothing: an empty cell is not stored.

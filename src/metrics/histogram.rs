@@ -49,10 +49,10 @@ impl Histogram {
         }
     }
 
-    /// Adds every bucket of `other`.
-    pub fn merge(&mut self, other: &Self) {
-        for (bucket, times) in &other.buckets {
-            self.add(*bucket, *times);
+    /// Adds every bucket of `other`, `times` times; -1 takes them off.
+    pub fn merge(&mut self, other: &Self, times: i64) {
+        for (bucket, count) in &other.buckets {
+            self.add(*bucket, count * times);
         }
     }
 

@@ -4,13 +4,15 @@
 //! Invariant: what is not saved by [`Batch::flush`] is not written at all. A record that several writes of a batch touch
 //! costs one load and one save.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use redb::ReadableTable;
 
 use super::StoreError;
 use super::codec::{decode, encode};
 use super::footprint::Footprint;
+use super::memory::Memory;
+use super::sums;
 use super::tables::{self, Tables, Tier};
 use crate::clock::Time;
 use crate::contact::Contact;
@@ -18,43 +20,29 @@ use crate::event::{Event, Told};
 use crate::message::{Change, Fact, Message, MessageId, Sid, Source};
 use crate::metrics::{Cell, Share};
 
-/// A contact as it is stored: who they are, and the sum of what their messages add.
-pub(super) type ContactRow = (Contact, Cell);
-
 pub(super) struct Batch<'txn> {
     pub(super) tables: Tables<'txn>,
     pub(super) now: Time,
-    next: &'txn mut Numbers,
+    memory: &'txn mut Memory,
     messages: BTreeMap<MessageId, Touched>,
-    contacts: BTreeMap<u64, ContactRow>,
+    /// SIDs that messages of this batch took on, before the index knows of them.
+    bound: BTreeMap<Sid, MessageId>,
+    contacts: BTreeMap<u64, Contact>,
+    sums: BTreeMap<u64, Cell>,
     rollups: BTreeMap<[u8; 9], Cell>,
-    bereft: BTreeSet<u64>,
-    senders: &'txn mut BTreeMap<String, u32>,
-}
-
-/// The next number of each kind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Numbers {
-    pub(super) event: u64,
-    pub(super) contact: u64,
-    pub(super) sender: u32,
 }
 
 struct Touched {
     before: Option<Footprint>,
     message: Message,
+    has_changed: bool,
     is_gone: bool,
 }
 
 impl<'txn> Batch<'txn> {
-    pub(super) fn new(
-        tables: Tables<'txn>,
-        now: Time,
-        next: &'txn mut Numbers,
-        senders: &'txn mut BTreeMap<String, u32>,
-    ) -> Self {
-        let (messages, contacts, rollups, bereft) = Default::default();
-        Self { tables, now, next, messages, contacts, rollups, bereft, senders }
+    pub(super) fn new(tables: Tables<'txn>, now: Time, memory: &'txn mut Memory) -> Self {
+        let (messages, bound, contacts, sums, rollups) = Default::default();
+        Self { tables, now, memory, messages, bound, contacts, sums, rollups }
     }
 
     /// The message as this batch sees it.
@@ -67,10 +55,15 @@ impl<'txn> Batch<'txn> {
         if self.messages.contains_key(&id) {
             return Ok(());
         }
-        let Some(bytes) = self.tables.messages.get(id.0)? else { return Ok(()) };
-        let message: Message = decode(bytes.value())?;
+        let message = match self.memory.take(id) {
+            Some(message) => message,
+            None => {
+                let Some(bytes) = self.tables.messages.get(id.0)? else { return Ok(()) };
+                decode::<Message>(bytes.value())?
+            }
+        };
         let before = Some(Footprint::of(&message));
-        self.messages.insert(id, Touched { before, message, is_gone: false });
+        self.messages.insert(id, Touched { before, message, has_changed: false, is_gone: false });
         Ok(())
     }
 
@@ -78,7 +71,8 @@ impl<'txn> Batch<'txn> {
     pub(super) fn insert(&mut self, message: Message) -> Result<(), StoreError> {
         let change = Change { before: message.status(), after: message.status(), grew: true };
         self.tell(Told::of(&message, &change))?;
-        self.messages.insert(message.id, Touched { before: None, message, is_gone: false });
+        self.bound.extend(message.sid().map(|sid| (sid, message.id)));
+        self.messages.insert(message.id, Touched { before: None, message, has_changed: true, is_gone: false });
         Ok(())
     }
 
@@ -86,6 +80,10 @@ impl<'txn> Batch<'txn> {
     pub(super) fn apply(&mut self, id: MessageId, fact: Fact, source: Source) -> Result<Option<Change>, StoreError> {
         let now = self.now;
         let Some(touched) = self.messages.get_mut(&id) else { return Ok(None) };
+        if let Fact::Sent { sid, .. } | Fact::Reported { sid, .. } = &fact {
+            self.bound.insert(*sid, id);
+        }
+        touched.has_changed = true;
         let change = touched.message.apply(fact, source, now);
         let told = Told::of(&touched.message, &change);
         self.tell(told)?;
@@ -97,6 +95,7 @@ impl<'txn> Batch<'txn> {
     pub(super) fn reassign(&mut self, from: u64, into: u64) -> Result<(), StoreError> {
         for (id, touched) in self.messages.iter_mut().filter(|(_, touched)| touched.message.contact == from) {
             touched.message.contact = into;
+            touched.has_changed = true;
             if let Some(before) = touched.before.as_mut() {
                 before.contact = into;
                 set(&mut self.tables.messages_of, tables::message_of(from, *id), false)?;
@@ -109,18 +108,16 @@ impl<'txn> Batch<'txn> {
     /// Takes a message away whose story went into another.
     pub(super) fn remove(&mut self, id: MessageId) -> Result<Option<Message>, StoreError> {
         self.load(id)?;
-        let Some(touched) = self.messages.get_mut(&id) else { return Ok(None) };
-        touched.is_gone = true;
-        self.bereft.insert(touched.message.contact);
-        Ok(Some(touched.message.clone()))
+        Ok(self.messages.get_mut(&id).map(|touched| {
+            (touched.has_changed, touched.is_gone) = (true, true);
+            touched.message.clone()
+        }))
     }
 
     /// Whose SID this is, as this batch sees it.
     pub(super) fn owner(&self, sid: Sid) -> Result<Option<MessageId>, StoreError> {
-        let here =
-            self.messages.values().find(|touched| !touched.is_gone && touched.message.attempt_with(sid).is_some());
-        match here {
-            Some(touched) => Ok(Some(touched.message.id)),
+        match self.bound.get(&sid) {
+            Some(id) => Ok(Some(*id)),
             None => Ok(self.tables.sids.get(sid.0)?.map(|id| MessageId(id.value()))),
         }
     }
@@ -128,22 +125,22 @@ impl<'txn> Batch<'txn> {
     /// Writes an event row.
     pub(super) fn tell(&mut self, told: Option<Told>) -> Result<(), StoreError> {
         if let Some(told) = told {
-            let event = Event { seq: self.next.event, at: self.now, told };
+            let event = Event { seq: self.memory.next.event, at: self.now, told };
             self.tables.events.insert(event.seq, encode(&event).as_slice())?;
-            self.next.event += 1;
+            self.memory.next.event += 1;
         }
         Ok(())
     }
 
     /// The number of a sender, given now if it has none.
     pub(super) fn sender(&mut self, name: &str) -> Result<u32, StoreError> {
-        if let Some(number) = self.senders.get(name) {
+        if let Some(number) = self.memory.senders.get(name) {
             return Ok(*number);
         }
-        let number = self.next.sender;
+        let number = self.memory.next.sender;
         self.tables.senders.insert(number, name)?;
-        self.senders.insert(name.to_owned(), number);
-        self.next.sender += 1;
+        self.memory.senders.insert(name.to_owned(), number);
+        self.memory.next.sender += 1;
         Ok(number)
     }
 
@@ -152,10 +149,10 @@ impl<'txn> Batch<'txn> {
         if let Some(number) = self.contact_number(alias)? {
             return Ok(number);
         }
-        let number = self.next.contact;
-        self.next.contact += 1;
+        let number = self.memory.next.contact;
+        self.memory.next.contact += 1;
         self.tables.aliases.insert(alias, number)?;
-        self.contacts.insert(number, (Contact::named(alias), Cell::default()));
+        self.contacts.insert(number, Contact::named(alias));
         Ok(number)
     }
 
@@ -164,26 +161,37 @@ impl<'txn> Batch<'txn> {
     }
 
     /// A contact, to be changed.
-    pub(super) fn contact(&mut self, number: u64) -> Result<&mut ContactRow, StoreError> {
+    pub(super) fn contact(&mut self, number: u64) -> Result<&mut Contact, StoreError> {
         if !self.contacts.contains_key(&number) {
-            let row = match self.tables.contacts.get(number)? {
-                Some(bytes) => decode(bytes.value())?,
-                None => ContactRow::default(),
-            };
-            self.contacts.insert(number, row);
+            let bytes = self.tables.contacts.get(number)?;
+            let contact = bytes.map(|bytes| decode(bytes.value())).transpose()?.unwrap_or_default();
+            self.contacts.insert(number, contact);
         }
         Ok(self.contacts.entry(number).or_default())
     }
 
-    /// Takes a contact away whose names went to another.
-    pub(super) fn remove_contact(&mut self, number: u64) -> Result<ContactRow, StoreError> {
-        let row = std::mem::take(self.contact(number)?);
+    /// Takes a contact away whose names go to another, and hands its sum over.
+    pub(super) fn remove_contact(&mut self, number: u64, into: u64) -> Result<Contact, StoreError> {
+        let contact = std::mem::take(self.contact(number)?);
         self.contacts.remove(&number);
         self.tables.contacts.remove(number)?;
-        Ok(row)
+        let unfolded = self.memory.unfolded.get(&number).cloned().unwrap_or_default();
+        let mut sum = sums::sum_of(&self.tables.sums, number)?;
+        self.tables.sums.remove(number)?;
+        sum.merge(&unfolded, 1);
+        sum.merge(&self.sums.remove(&number).unwrap_or_default(), 1);
+        // What the log still says of the contact that went is taken off again.
+        self.sums.entry(number).or_default().merge(&unfolded, -1);
+        self.sums.entry(into).or_default().merge(&sum, 1);
+        Ok(contact)
     }
 
-    /// Adds a share to the three sums it counts in.
+    /// Adds a share to a contact's sum.
+    pub(super) fn credit(&mut self, share: &Share, contact: u64, times: i64) {
+        share.add_to(self.sums.entry(contact).or_default(), times);
+    }
+
+    /// Adds a share to the three sums of its sender.
     pub(super) fn count(&mut self, share: &Share, sender: u32, at: Time, times: i64) {
         for tier in Tier::ALL {
             let key = tables::rollup(sender, tier, tier.bucket(at));
@@ -199,20 +207,21 @@ impl<'txn> Batch<'txn> {
         for touched in gone.into_iter().chain(kept) {
             self.save(touched)?;
         }
-        for number in std::mem::take(&mut self.bereft) {
-            self.renew_newest(number)?;
-        }
-        for (number, row) in std::mem::take(&mut self.contacts) {
-            self.tables.contacts.insert(number, encode(&row).as_slice())?;
+        for (number, contact) in std::mem::take(&mut self.contacts) {
+            self.tables.contacts.insert(number, encode(&contact).as_slice())?;
         }
         for (key, delta) in std::mem::take(&mut self.rollups) {
             self.save_rollup(key, delta)?;
         }
-        Ok(())
+        self.save_sums()
     }
 
     fn save(&mut self, touched: Touched) -> Result<(), StoreError> {
-        let Touched { before, message, is_gone } = touched;
+        let Touched { before, message, has_changed, is_gone } = touched;
+        if !has_changed {
+            self.memory.keep(message);
+            return Ok(());
+        }
         let after = (!is_gone).then(|| Footprint::of(&message));
         match &after {
             Some(_) => drop(self.tables.messages.insert(message.id.0, encode(&message).as_slice())?),
@@ -220,7 +229,10 @@ impl<'txn> Batch<'txn> {
         }
         if before != after {
             self.step(before.as_ref(), after.as_ref())?;
-            self.recount(before.as_ref(), after.as_ref(), message.accepted_at)?;
+            self.recount(before.as_ref(), after.as_ref(), message.accepted_at);
+        }
+        if !is_gone {
+            self.memory.keep(message);
         }
         Ok(())
     }
@@ -262,50 +274,49 @@ impl<'txn> Batch<'txn> {
         Ok(())
     }
 
-    /// A contact whose newest message may have gone: the newest that is left says how they were last reached.
-    fn renew_newest(&mut self, number: u64) -> Result<(), StoreError> {
-        let first = tables::message_of(number, MessageId([0; 16]));
-        let last = tables::message_of(number, MessageId([255; 16]));
-        let row = self.tables.messages_of.range(first..=last)?.next_back().transpose()?.map(|row| row.0.value());
-        let id = row.map(|row| row[8..].try_into().expect("the row ends in the 16 bytes of an id"));
-        let bytes = id.map(|id: [u8; 16]| self.tables.messages.get(id)).transpose()?.flatten();
-        let message = bytes.map(|bytes| decode::<Message>(bytes.value())).transpose()?;
-        let newest = message.map(|message| (message.id.0, message.status().as_str().to_owned()));
-        self.contact(number)?.0.newest = newest;
-        Ok(())
-    }
-
     /// Takes the old share off the sums and adds the new one.
-    fn recount(
-        &mut self,
-        before: Option<&Footprint>,
-        after: Option<&Footprint>,
-        accepted_at: Time,
-    ) -> Result<(), StoreError> {
+    fn recount(&mut self, before: Option<&Footprint>, after: Option<&Footprint>, accepted_at: Time) {
+        let counts = |print: &Footprint| (print.sender, print.contact, print.share.clone());
+        if before.map(counts) == after.map(counts) {
+            return;
+        }
         for (print, times) in [(before, -1), (after, 1)] {
             let Some(print) = print else { continue };
             self.count(&print.share, print.sender, accepted_at, times);
-            let (contact, cell) = self.contact(print.contact)?;
-            print.share.add_to(cell, times);
-            if times == 1 {
-                contact.note(print.id.0, print.status.as_str());
-            }
+            self.credit(&print.share, print.contact, times);
         }
-        Ok(())
     }
 
     fn save_rollup(&mut self, key: [u8; 9], delta: Cell) -> Result<(), StoreError> {
         if delta.is_empty() {
             return Ok(());
         }
-        let mut cell: Cell = match self.tables.rollups.get(key)? {
-            Some(bytes) => decode(bytes.value())?,
-            None => Cell::default(),
+        let mut cell = match self.memory.take_cell(key) {
+            Some(cell) => cell,
+            None => match self.tables.rollups.get(key)? {
+                Some(bytes) => decode(bytes.value())?,
+                None => Cell::default(),
+            },
         };
-        cell.merge(&delta);
+        cell.merge(&delta, 1);
         match cell.is_empty() {
             true => drop(self.tables.rollups.remove(key)?),
             false => drop(self.tables.rollups.insert(key, encode(&cell).as_slice())?),
+        }
+        self.memory.keep_cell(key, cell);
+        Ok(())
+    }
+
+    fn save_sums(&mut self) -> Result<(), StoreError> {
+        let mut changes: sums::Changes = std::mem::take(&mut self.sums).into_iter().collect();
+        changes.retain(|(_, delta)| !delta.is_empty());
+        if changes.is_empty() {
+            return Ok(());
+        }
+        self.tables.sum_log.insert(self.memory.next.sums, encode(&changes).as_slice())?;
+        self.memory.next.sums += 1;
+        for (contact, delta) in &changes {
+            self.memory.unfold(*contact, delta);
         }
         Ok(())
     }

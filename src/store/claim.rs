@@ -9,7 +9,7 @@ use super::batch::Batch;
 use super::tables;
 use super::verbs::{Claim, Claimed, Turn};
 use crate::clock::Time;
-use crate::message::{Fact, MessageId, Priority, Source, Step};
+use crate::message::{Fact, Message, MessageId, Priority, Source, Step};
 
 /// A claim opens no more attempts than this, however many slots are free: it bounds the commit.
 const MAX_CLAIMED: usize = 1_024;
@@ -22,7 +22,10 @@ pub(super) fn open_attempts(batch: &mut Batch<'_>, claim: &Claim) -> Result<Clai
         let free = claim.slots.min(MAX_CLAIMED).saturating_sub(claimed.messages.len());
         for id in due(batch, turn, free)? {
             let now = batch.now;
-            let Some(message) = batch.message(id)? else { continue };
+            // Another claim of this batch may have been first: its agenda row leaves only with the batch.
+            let is_due =
+                |message: &&Message| message.next.is_some_and(|next| next.step == Step::Send && next.due <= now);
+            let Some(message) = batch.message(id)?.filter(is_due) else { continue };
             if message.has_expired(claim.max_attempts, now) {
                 batch.apply(id, Fact::Expired, Source::Job)?;
                 continue;

@@ -1,18 +1,19 @@
 //! `commit(batch, now)`: the store without its thread. Every verb is decided here, by pure code and reads; then the
 //! whole batch becomes durable in one transaction, or none of it.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use redb::{Database, ReadableTable};
 
 use super::StoreError;
-use super::batch::{Batch, Numbers};
+use super::batch::Batch;
 use super::claim;
 use super::codec::{decode, encode};
+use super::memory::{Memory, Numbers};
 use super::read::Snapshot;
 use super::report;
+use super::sums;
 use super::tables::{self, Tables};
 use super::verbs::{Accept, Answered, Cancel, Claim, IdempotencyKey, Inbound, Recover, Settle, Write, Written};
 use crate::clock::Time;
@@ -23,8 +24,7 @@ use crate::metrics;
 /// The data file, open for writing: one per process, and the file's lock sees to it that it stays one.
 pub struct Store {
     db: Arc<Database>,
-    next: Numbers,
-    senders: BTreeMap<String, u32>,
+    memory: Memory,
     last: Time,
 }
 
@@ -43,7 +43,7 @@ impl Store {
         let txn = begin(&db)?;
         Tables::open(&txn)?;
         txn.commit()?;
-        let mut store = Self { db: Arc::new(db), next: Numbers::default(), senders: BTreeMap::new(), last: Time(0) };
+        let mut store = Self { db: Arc::new(db), memory: Memory::default(), last: Time(0) };
         store.recall()?;
         Ok(store)
     }
@@ -51,16 +51,18 @@ impl Store {
     /// Reads what is kept in memory back from the file.
     fn recall(&mut self) -> Result<(), StoreError> {
         let txn = begin_read(&self.db)?;
-        self.next = Numbers {
+        let next = Numbers {
             event: tables::last_key(&txn, tables::EVENTS, |key| key)?.map_or(1, |last| last + 1),
             contact: tables::last_key(&txn, tables::CONTACTS, |key| key)?.map_or(1, |last| last + 1),
             sender: tables::last_key(&txn, tables::SENDERS, |key| key)?.map_or(1, |last| last + 1),
+            sums: tables::last_key(&txn, tables::SUM_LOG, |key| key)?.map_or(1, |last| last + 1),
         };
-        self.senders.clear();
+        self.memory = Memory::from(next);
         for row in txn.open_table(tables::SENDERS)?.iter()? {
             let (number, name) = row?;
-            self.senders.insert(name.value().to_owned(), number.value());
+            self.memory.senders.insert(name.value().to_owned(), number.value());
         }
+        sums::recall(&txn.open_table(tables::SUM_LOG)?, &mut self.memory)?;
         let newest = tables::last_key(&txn, tables::MESSAGES, MessageId)?;
         self.last = newest.map_or(Time(0), MessageId::at);
         Ok(())
@@ -81,8 +83,9 @@ impl Store {
 
     fn write(&mut self, writes: Vec<Write>, now: Time) -> Result<Vec<Written>, StoreError> {
         let txn = begin(&self.db)?;
+        sums::fold(&txn, &mut self.memory)?;
         let written = {
-            let mut batch = Batch::new(Tables::open(&txn)?, now, &mut self.next, &mut self.senders);
+            let mut batch = Batch::new(Tables::open(&txn)?, now, &mut self.memory);
             let written = writes.into_iter().map(|write| decide(&mut batch, write)).collect::<Result<Vec<_>, _>>()?;
             batch.flush()?;
             written
@@ -98,7 +101,7 @@ impl Store {
 
     /// The number of the newest event; 0 if there is none.
     pub(super) fn newest_event(&self) -> u64 {
-        self.next.event - 1
+        self.memory.next.event - 1
     }
 
     /// The store as it is now, for reading.
@@ -206,9 +209,8 @@ fn receive(batch: &mut Batch<'_>, mut inbound: Inbound) -> Result<Written, Store
     batch.tables.inbound_of.insert(tables::inbound_of(contact, at, sid.0), ())?;
     let share = metrics::inbound();
     batch.count(&share, sender, at, 1);
-    let (person, cell) = batch.contact(contact)?;
-    person.wrote(sender, at);
-    share.add_to(cell, 1);
+    batch.credit(&share, contact, 1);
+    batch.contact(contact)?.wrote(sender, at);
     batch.tell(Some(Told::Inbound { sid, sender, contact }))?;
     Ok(Written::Received(true))
 }

@@ -3,7 +3,7 @@
 //! Invariant: a footprint is a pure function of the record. The writer steps from the old one to the new one, `verify`
 //! treads all of them afresh: the two must meet.
 
-use crate::message::{Message, MessageId, Sid, Status};
+use crate::message::{Message, MessageId, Sid};
 use crate::metrics::{self, Share};
 
 use super::tables;
@@ -14,7 +14,6 @@ pub(super) struct Footprint {
     pub(super) id: MessageId,
     pub(super) sender: u32,
     pub(super) contact: u64,
-    pub(super) status: Status,
     pub(super) share: Share,
     pub(super) sids: Vec<Sid>,
     pub(super) agenda: Option<[u8; 30]>,
@@ -39,7 +38,6 @@ impl Footprint {
             code: status.is_failure().then(|| message.code()).flatten(),
             needs_attention: message.needs_attention(),
             is_in_flight: message.is_in_flight(),
-            status,
         }
     }
 }

@@ -8,12 +8,13 @@ use redb::{ReadTransaction, ReadableTable};
 use super::StoreError;
 use super::codec::decode;
 use super::commit::{answered_under, canonical};
+use super::sums;
 use super::tables::{self, Tier};
 use super::verbs::{IdempotencyKey, Inbound, Written};
 use crate::clock::Time;
 use crate::contact::Contact;
 use crate::event::Event;
-use crate::message::{Message, MessageId, Priority, Sid, Step};
+use crate::message::{Message, MessageId, Priority, Sid, Status, Step};
 use crate::metrics::Cell;
 
 /// A page looks at no more records than this, however few of them match: the cursor goes on from there.
@@ -67,6 +68,8 @@ pub struct Person {
     pub contact: Contact,
     /// Their numbers.
     pub cell: Cell,
+    /// Our newest message to them, and how it fares.
+    pub newest: Option<(MessageId, Status)>,
 }
 
 impl Snapshot {
@@ -198,9 +201,29 @@ impl Snapshot {
 
     /// A person by the store's number.
     pub fn person_by_number(&self, number: u64) -> Result<Option<Person>, StoreError> {
-        let bytes = self.txn.open_table(tables::CONTACTS)?.get(number)?;
-        let row = bytes.map(|bytes| decode::<(Contact, Cell)>(bytes.value())).transpose()?;
-        Ok(row.map(|(contact, cell)| Person { number, contact, cell }))
+        let Some(bytes) = self.txn.open_table(tables::CONTACTS)?.get(number)? else { return Ok(None) };
+        let contact = decode::<Contact>(bytes.value())?;
+        Ok(Some(Person { number, contact, cell: self.sum(number)?, newest: self.newest_of(number)? }))
+    }
+
+    /// What a contact's messages add up to: the table, and what the log adds to it.
+    fn sum(&self, contact: u64) -> Result<Cell, StoreError> {
+        let mut sum = sums::sum_of(&self.txn.open_table(tables::SUMS)?, contact)?;
+        for row in self.txn.open_table(tables::SUM_LOG)?.iter()? {
+            let changes: sums::Changes = decode(row?.1.value())?;
+            for (_, delta) in changes.iter().filter(|(changed, _)| *changed == contact) {
+                sum.merge(delta, 1);
+            }
+        }
+        Ok(sum)
+    }
+
+    fn newest_of(&self, contact: u64) -> Result<Option<(MessageId, Status)>, StoreError> {
+        let all = tables::message_of(contact, MessageId([0; 16]))..=tables::message_of(contact, MessageId([255; 16]));
+        let row = self.txn.open_table(tables::MESSAGES_OF)?.range(all)?.next_back().transpose()?;
+        let Some(row) = row.map(|row| row.0.value()) else { return Ok(None) };
+        let id = MessageId(row[8..].try_into().expect("the row ends in the 16 bytes of an id"));
+        Ok(self.message(id)?.map(|message| (id, message.status())))
     }
 
     fn contact_number(&self, name: &str) -> Result<Option<u64>, StoreError> {

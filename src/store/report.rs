@@ -108,7 +108,7 @@ fn learn(batch: &mut Batch<'_>, contact: u64, name: &str) -> Result<(), StoreErr
         Some(known) if known == contact => Ok(()),
         Some(other) => merge(batch, contact, other),
         None => {
-            if batch.contact(contact)?.0.learn(name) {
+            if batch.contact(contact)?.learn(name) {
                 batch.tables.aliases.insert(name, contact)?;
             }
             Ok(())
@@ -134,20 +134,16 @@ fn merge(batch: &mut Batch<'_>, into: u64, from: u64) -> Result<(), StoreError> 
         batch.tables.inbound_of.remove(tables::inbound_of(from, inbound.at, inbound.sid.0))?;
         batch.tables.inbound_of.insert(tables::inbound_of(into, inbound.at, inbound.sid.0), ())?;
     }
-    let (gone, cell) = batch.remove_contact(from)?;
+    let gone = batch.remove_contact(from, into)?;
     for name in &gone.aliases {
         batch.tables.aliases.insert(name.as_str(), into)?;
     }
-    let (person, sums) = batch.contact(into)?;
+    let person = batch.contact(into)?;
     for name in &gone.aliases {
         person.learn(name);
     }
     for (sender, at) in gone.windows {
         person.wrote(sender, at);
     }
-    if let Some((id, status)) = gone.newest {
-        person.note(id, &status);
-    }
-    sums.merge(&cell);
     Ok(())
 }

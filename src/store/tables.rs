@@ -24,6 +24,10 @@ pub(super) const INBOUND_SIDS: TableDefinition<[u8; 17], i64> = TableDefinition:
 pub(super) const INBOUND_OF: TableDefinition<[u8; 33], ()> = TableDefinition::new("inbound_of");
 /// People, by number.
 pub(super) const CONTACTS: TableDefinition<u64, Bytes> = TableDefinition::new("contacts");
+/// What their messages add up to, but for the log.
+pub(super) const SUMS: TableDefinition<u64, Bytes> = TableDefinition::new("sums");
+/// What later commits add to that, a row a commit.
+pub(super) const SUM_LOG: TableDefinition<u64, Bytes> = TableDefinition::new("sum_log");
 /// The names they go by.
 pub(super) const ALIASES: TableDefinition<&str, u64> = TableDefinition::new("aliases");
 /// Our senders, by number.
@@ -68,6 +72,8 @@ tables! {
     inbound_sids: [u8; 17] => i64 = INBOUND_SIDS;
     inbound_of: [u8; 33] => () = INBOUND_OF;
     contacts: u64 => Bytes = CONTACTS;
+    sums: u64 => Bytes = SUMS;
+    sum_log: u64 => Bytes = SUM_LOG;
     aliases: &'static str => u64 = ALIASES;
     senders: u32 => &'static str = SENDERS;
     rollups: [u8; 9] => Bytes = ROLLUPS;

@@ -6,7 +6,8 @@ use bluetick::clock::{Clock, Time};
 use bluetick::message::{AttemptId, Fact, MessageId, Origin, Source, Status, Word};
 use bluetick::metrics::Count;
 use bluetick::store::{
-    Accept, Cancel, Filter, IdempotencyKey, Inbound, Options, Recover, Settle, Snapshot, Store, Tier, Write, Written,
+    Accept, Cancel, Claim, Filter, IdempotencyKey, Inbound, Options, Recover, Settle, Snapshot, Store, Tier, Turn,
+    Write, Written,
 };
 use proptest::prelude::*;
 
@@ -248,6 +249,42 @@ fn a_second_store_on_the_same_file_is_refused_with_advice() {
     let _store = folder.store();
     let error = Store::open(&folder.0.join(bluetick::store::FILE), 16 << 20).err().map(|error| error.to_string());
     assert!(error.is_some_and(|error| error.contains("another bluetick")));
+}
+
+#[test]
+fn the_log_of_sums_is_folded_when_it_speaks_of_many_and_the_numbers_stay() {
+    let mut store = in_memory();
+    let many = 20_000_u32;
+    for chunk in (0..many).collect::<Vec<_>>().chunks(1_000) {
+        let accept = |number: &u32| {
+            let (draft, random) = (draft(person(*number)), random(u64::from(*number)));
+            Write::Accept(Box::new(Accept { draft, random, key: None }))
+        };
+        store.commit(chunk.iter().map(accept).collect(), START).expect("memory can be written");
+    }
+    for number in [0, many / 2, many - 1] {
+        let known = read(&store).person(&person(number).to_string()).expect("read").expect("known");
+        assert_eq!(
+            (known.cell.get(Count::Accepted), known.newest.map(|(_, status)| status)),
+            (1, Some(Status::Pending))
+        );
+    }
+    assert_verified(&store);
+}
+
+#[test]
+fn two_claims_of_one_batch_do_not_claim_the_same_message() {
+    let folder = Folder::new();
+    let mut store = folder.store();
+    accept(&mut store, draft(person(1)), 1, START);
+    let claim = || {
+        let turns = vec![Turn { sender: 1, at_most: 9 }];
+        Write::Claim(Claim { turns, slots: 9, boot: 7, seed: [3; 32], max_attempts: 100 })
+    };
+    let written = store.commit(vec![claim(), claim()], START).expect("the disk works");
+    let [Written::Claimed(first), Written::Claimed(second)] = &written[..] else { panic!("{written:?}") };
+    assert_eq!((first.messages.len(), second.messages.len()), (1, 0));
+    assert_verified(&store);
 }
 
 #[test]

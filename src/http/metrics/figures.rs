@@ -53,16 +53,16 @@ impl Figures {
         let Range { tier, first, .. } = self.range;
         let mut sum = Cell::default();
         for (bucket, cell) in snapshot.cells(number, tier, self.range.from(), self.range.to())? {
-            sum.merge(&cell);
+            sum.merge(&cell, 1);
             let place = bucket.checked_sub(first).and_then(|place| self.buckets.get_mut(place as usize));
             match place {
                 Some(place) if place.is_empty() => *place = cell,
-                Some(place) => place.merge(&cell),
+                Some(place) => place.merge(&cell, 1),
                 None => {}
             }
         }
         if !sum.is_empty() {
-            self.totals.merge(&sum);
+            self.totals.merge(&sum, 1);
             self.senders.push((name, sum));
         }
         Ok(())
