@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::{House, listen, traffic};
 use crate::cli::{DEMO_DIR, DemoArgs};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::emulator::{self, Pace};
 use crate::http::Listeners;
@@ -30,11 +31,12 @@ async fn run(args: DemoArgs) -> anyhow::Result<()> {
     let folder = folder(args.data)?;
     let mut config = Config::default();
     config.store.dir.clone_from(&folder);
+    let opened = store::start(&config.store, Clock::System)?;
     let listeners = listen_on(&mut config, args.listen)?;
     let url = format!("http://{}", listeners.address()?);
     let twilio = start_emulator(args.emulator, &url, args.quiet).await?;
     let keys = configure(&mut config, &url, &twilio);
-    let house = House::start(config, listeners).await?;
+    let house = House::start(config, opened, listeners).await?;
     let note = note(&url, &twilio, &keys);
     let path = folder.join("demo.json");
     write_private(&path, &format!("{note:#}\n"))?;

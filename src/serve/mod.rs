@@ -38,8 +38,9 @@ const WATCH: Duration = Duration::from_millis(250);
 /// Runs until a signal says to stop.
 pub fn serve(config: Config) -> anyhow::Result<()> {
     actix_web::rt::System::new().block_on(async {
+        let opened = store::start(&config.store, Clock::System)?;
         let listeners = listen(&config)?;
-        let house = House::start(config, listeners).await?;
+        let house = House::start(config, opened, listeners).await?;
         println!("bluetick is ready at {}", house.url);
         house.run_until_told().await
     })
@@ -57,12 +58,13 @@ pub fn emulate(args: EmulateArgs) -> anyhow::Result<()> {
     })
 }
 
-/// Binds the port and the local socket, before anything that takes time.
+/// Binds the port and the local socket; only whoever holds the data file may replace the socket beside it.
 fn listen(config: &Config) -> anyhow::Result<Listeners> {
-    let dir = &config.store.dir;
-    std::fs::create_dir_all(dir).with_context(|| format!("make the folder {}", dir.display()))?;
-    Ok(Listeners::bind(&config.http.listen, Some(dir))?)
+    Ok(Listeners::bind(&config.http.listen, Some(&config.store.dir))?)
 }
+
+/// The store and the thread that writes it.
+type Opened = (Handle, JoinHandle<()>);
 
 /// Everything that runs.
 struct House {
@@ -78,11 +80,10 @@ struct House {
 }
 
 impl House {
-    async fn start(config: Config, listeners: Listeners) -> anyhow::Result<Self> {
+    async fn start(config: Config, (store, writer): Opened, listeners: Listeners) -> anyhow::Result<Self> {
         // Whoever came first has installed the same one.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let clock = Clock::System;
-        let (store, writer) = store::start(&config.store, clock.clone())?;
         let boot = rand::random();
         recover(&store, &config, boot, &clock).await?;
         let rates = introduce(&store, &config).await?;
