@@ -57,7 +57,7 @@ function draw(range, { series, bucket }) {
 function showQueue({ pending, in_flight: inFlight, unknown, oldest_due_at: oldest }) {
   const late = oldest !== null && Date.now() - Date.parse(oldest) > LATE_MS;
   tile('queue').show({
-    value: short(pending + inFlight), note: oldest ? `oldest due ${ago(oldest)}` : 'nothing is waiting', href: '/messages?status=open', tone: late ? 'warn' : null,
+    value: short(pending + inFlight), note: oldest ? `oldest due ${ago(oldest)}` : inFlight ? 'on the way to Twilio' : 'nothing is waiting', href: '/messages?status=open', tone: late ? 'warn' : null,
   });
   tile('unknown').show({
     value: short(unknown), note: unknown ? 'being looked into' : 'all outcomes known', href: '/messages?status=unknown', tone: unknown ? 'warn' : null,
