@@ -60,7 +60,7 @@ function showQueue({ pending, in_flight: inFlight, unknown, oldest_due_at: oldes
     value: short(pending + inFlight), note: oldest ? `oldest due ${ago(oldest)}` : inFlight ? 'on the way to Twilio' : 'nothing is waiting', href: '/messages?status=open', tone: late ? 'warn' : null,
   });
   tile('unknown').show({
-    value: short(unknown), note: unknown ? 'being looked into' : 'all outcomes known', href: '/messages?status=unknown', tone: unknown ? 'warn' : null,
+    value: short(unknown), note: unknown ? 'until a callback tells' : 'all outcomes known', href: '/messages?status=unknown', tone: unknown ? 'warn' : null,
     title: 'Sends whose answer never came. They are never sent again blindly.',
   });
 }
