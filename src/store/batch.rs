@@ -58,7 +58,7 @@ impl<'txn> Batch<'txn> {
         let message = match self.memory.take(id) {
             Some(message) => message,
             None => {
-                let Some(bytes) = self.tables.messages.get(id.0)? else { return Ok(()) };
+                let Some(bytes) = self.tables.messages.open()?.get(id.0)? else { return Ok(()) };
                 decode::<Message>(bytes.value())?
             }
         };
@@ -98,8 +98,8 @@ impl<'txn> Batch<'txn> {
             touched.has_changed = true;
             if let Some(before) = touched.before.as_mut() {
                 before.contact = into;
-                set(&mut self.tables.messages_of, tables::message_of(from, *id), false)?;
-                set(&mut self.tables.messages_of, tables::message_of(into, *id), true)?;
+                set(self.tables.messages_of.open()?, tables::message_of(from, *id), false)?;
+                set(self.tables.messages_of.open()?, tables::message_of(into, *id), true)?;
             }
         }
         Ok(())
@@ -115,10 +115,10 @@ impl<'txn> Batch<'txn> {
     }
 
     /// Whose SID this is, as this batch sees it.
-    pub(super) fn owner(&self, sid: Sid) -> Result<Option<MessageId>, StoreError> {
+    pub(super) fn owner(&mut self, sid: Sid) -> Result<Option<MessageId>, StoreError> {
         match self.bound.get(&sid) {
             Some(id) => Ok(Some(*id)),
-            None => Ok(self.tables.sids.get(sid.0)?.map(|id| MessageId(id.value()))),
+            None => Ok(self.tables.sids.open()?.get(sid.0)?.map(|id| MessageId(id.value()))),
         }
     }
 
@@ -126,7 +126,7 @@ impl<'txn> Batch<'txn> {
     pub(super) fn tell(&mut self, told: Option<Told>) -> Result<(), StoreError> {
         if let Some(told) = told {
             let event = Event { seq: self.memory.next.event, at: self.now, told };
-            self.tables.events.insert(event.seq, encode(&event).as_slice())?;
+            self.tables.events.open()?.insert(event.seq, encode(&event).as_slice())?;
             self.memory.next.event += 1;
         }
         Ok(())
@@ -138,7 +138,7 @@ impl<'txn> Batch<'txn> {
             return Ok(*number);
         }
         let number = self.memory.next.sender;
-        self.tables.senders.insert(number, name)?;
+        self.tables.senders.open()?.insert(number, name)?;
         self.memory.senders.insert(name.to_owned(), number);
         self.memory.next.sender += 1;
         Ok(number)
@@ -151,19 +151,19 @@ impl<'txn> Batch<'txn> {
         }
         let number = self.memory.next.contact;
         self.memory.next.contact += 1;
-        self.tables.aliases.insert(alias, number)?;
+        self.tables.aliases.open()?.insert(alias, number)?;
         self.contacts.insert(number, Contact::named(alias));
         Ok(number)
     }
 
-    pub(super) fn contact_number(&self, alias: &str) -> Result<Option<u64>, StoreError> {
-        Ok(self.tables.aliases.get(alias)?.map(|number| number.value()))
+    pub(super) fn contact_number(&mut self, alias: &str) -> Result<Option<u64>, StoreError> {
+        Ok(self.tables.aliases.open()?.get(alias)?.map(|number| number.value()))
     }
 
     /// A contact, to be changed.
     pub(super) fn contact(&mut self, number: u64) -> Result<&mut Contact, StoreError> {
         if !self.contacts.contains_key(&number) {
-            let bytes = self.tables.contacts.get(number)?;
+            let bytes = self.tables.contacts.open()?.get(number)?;
             let contact = bytes.map(|bytes| decode(bytes.value())).transpose()?.unwrap_or_default();
             self.contacts.insert(number, contact);
         }
@@ -174,10 +174,10 @@ impl<'txn> Batch<'txn> {
     pub(super) fn remove_contact(&mut self, number: u64, into: u64) -> Result<Contact, StoreError> {
         let contact = std::mem::take(self.contact(number)?);
         self.contacts.remove(&number);
-        self.tables.contacts.remove(number)?;
-        let unfolded = self.memory.unfolded.get(&number).cloned().unwrap_or_default();
-        let mut sum = sums::sum_of(&self.tables.sums, number)?;
-        self.tables.sums.remove(number)?;
+        self.tables.contacts.open()?.remove(number)?;
+        let unfolded = self.memory.sums.cells.get(&number).cloned().unwrap_or_default();
+        let mut sum = sums::cell_of(self.tables.sums.open()?, number)?;
+        self.tables.sums.open()?.remove(number)?;
         sum.merge(&unfolded, 1);
         sum.merge(&self.sums.remove(&number).unwrap_or_default(), 1);
         // What the log still says of the contact that went is taken off again.
@@ -208,11 +208,9 @@ impl<'txn> Batch<'txn> {
             self.save(touched)?;
         }
         for (number, contact) in std::mem::take(&mut self.contacts) {
-            self.tables.contacts.insert(number, encode(&contact).as_slice())?;
+            self.tables.contacts.open()?.insert(number, encode(&contact).as_slice())?;
         }
-        for (key, delta) in std::mem::take(&mut self.rollups) {
-            self.save_rollup(key, delta)?;
-        }
+        self.save_rollups()?;
         self.save_sums()
     }
 
@@ -224,8 +222,8 @@ impl<'txn> Batch<'txn> {
         }
         let after = (!is_gone).then(|| Footprint::of(&message));
         match &after {
-            Some(_) => drop(self.tables.messages.insert(message.id.0, encode(&message).as_slice())?),
-            None => drop(self.tables.messages.remove(message.id.0)?),
+            Some(_) => drop(self.tables.messages.open()?.insert(message.id.0, encode(&message).as_slice())?),
+            None => drop(self.tables.messages.open()?.remove(message.id.0)?),
         }
         if before != after {
             self.step(before.as_ref(), after.as_ref())?;
@@ -246,29 +244,29 @@ impl<'txn> Batch<'txn> {
             for sid in &print.sids {
                 if other.is_none_or(|other| !other.sids.contains(sid)) {
                     match is_old {
-                        true => drop(tables.sids.remove(sid.0)?),
-                        false => drop(tables.sids.insert(sid.0, print.id.0)?),
+                        true => drop(tables.sids.open()?.remove(sid.0)?),
+                        false => drop(tables.sids.open()?.insert(sid.0, print.id.0)?),
                     }
                 }
             }
             if let Some(row) = print.agenda
                 && other.is_none_or(|other| other.agenda != print.agenda)
             {
-                set(&mut tables.agenda, row, !is_old)?;
+                set(tables.agenda.open()?, row, !is_old)?;
             }
             if let Some(code) = print.code
                 && other.is_none_or(|other| other.code != print.code)
             {
-                set(&mut tables.codes, tables::code(code, print.id), !is_old)?;
+                set(tables.codes.open()?, tables::code(code, print.id), !is_old)?;
             }
             if other.is_none_or(|other| other.contact != print.contact) {
-                set(&mut tables.messages_of, tables::message_of(print.contact, print.id), !is_old)?;
+                set(tables.messages_of.open()?, tables::message_of(print.contact, print.id), !is_old)?;
             }
             if print.needs_attention && other.is_none_or(|other| !other.needs_attention) {
-                set(&mut tables.attention, print.id.0, !is_old)?;
+                set(tables.attention.open()?, print.id.0, !is_old)?;
             }
             if print.is_in_flight && other.is_none_or(|other| !other.is_in_flight) {
-                set(&mut tables.flights, print.id.0, !is_old)?;
+                set(tables.flights.open()?, print.id.0, !is_old)?;
             }
         }
         Ok(())
@@ -287,36 +285,34 @@ impl<'txn> Batch<'txn> {
         }
     }
 
-    fn save_rollup(&mut self, key: [u8; 9], delta: Cell) -> Result<(), StoreError> {
-        if delta.is_empty() {
-            return Ok(());
+    /// The cells of this hour are written at once; those of the day and of all time go through a log.
+    fn save_rollups(&mut self) -> Result<(), StoreError> {
+        let deltas = std::mem::take(&mut self.rollups).into_iter().filter(|(_, delta)| !delta.is_empty());
+        let (hours, rest): (Vec<_>, Vec<_>) = deltas.partition(|(key, _)| tables::tier(*key) == Tier::Hour as u8);
+        for (key, delta) in hours {
+            let mut cell = match self.memory.take_cell(key) {
+                Some(cell) => cell,
+                None => sums::cell_of(self.tables.rollups.open()?, key)?,
+            };
+            cell.merge(&delta, 1);
+            sums::set_cell(self.tables.rollups.open()?, key, &cell)?;
+            self.memory.keep_cell(key, cell);
         }
-        let mut cell = match self.memory.take_cell(key) {
-            Some(cell) => cell,
-            None => match self.tables.rollups.get(key)? {
-                Some(bytes) => decode(bytes.value())?,
-                None => Cell::default(),
-            },
-        };
-        cell.merge(&delta, 1);
-        match cell.is_empty() {
-            true => drop(self.tables.rollups.remove(key)?),
-            false => drop(self.tables.rollups.insert(key, encode(&cell).as_slice())?),
+        if !rest.is_empty() {
+            self.tables.rollup_log.open()?.insert(self.memory.next.rollups, encode(&rest).as_slice())?;
+            self.memory.next.rollups += 1;
+            self.memory.rollups.add(&rest);
         }
-        self.memory.keep_cell(key, cell);
         Ok(())
     }
 
     fn save_sums(&mut self) -> Result<(), StoreError> {
-        let mut changes: sums::Changes = std::mem::take(&mut self.sums).into_iter().collect();
-        changes.retain(|(_, delta)| !delta.is_empty());
-        if changes.is_empty() {
-            return Ok(());
-        }
-        self.tables.sum_log.insert(self.memory.next.sums, encode(&changes).as_slice())?;
-        self.memory.next.sums += 1;
-        for (contact, delta) in &changes {
-            self.memory.unfold(*contact, delta);
+        let changes = std::mem::take(&mut self.sums).into_iter().filter(|(_, delta)| !delta.is_empty());
+        let changes: sums::Changes<u64> = changes.collect();
+        if !changes.is_empty() {
+            self.tables.sum_log.open()?.insert(self.memory.next.sums, encode(&changes).as_slice())?;
+            self.memory.next.sums += 1;
+            self.memory.sums.add(&changes);
         }
         Ok(())
     }

@@ -40,13 +40,14 @@ pub(super) fn open_attempts(batch: &mut Batch<'_>, claim: &Claim) -> Result<Clai
 }
 
 /// What is due of a sender, the most urgent lane first, the longest due of a lane first.
-fn due(batch: &Batch<'_>, turn: &Turn, free: usize) -> Result<Vec<MessageId>, StoreError> {
+fn due(batch: &mut Batch<'_>, turn: &Turn, free: usize) -> Result<Vec<MessageId>, StoreError> {
     let at_most = turn.at_most.min(free);
+    let now = batch.now;
     let mut due = Vec::new();
     for priority in Priority::ALL {
         let first = tables::agenda(Step::Send, turn.sender, priority, Time(0), MessageId([0; 16]));
-        let last = tables::agenda(Step::Send, turn.sender, priority, batch.now, MessageId([255; 16]));
-        for row in batch.tables.agenda.range(first..=last)?.take(at_most - due.len()) {
+        let last = tables::agenda(Step::Send, turn.sender, priority, now, MessageId([255; 16]));
+        for row in batch.tables.agenda.open()?.range(first..=last)?.take(at_most - due.len()) {
             due.push(tables::agenda_id(row?.0.value()));
         }
     }

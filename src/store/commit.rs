@@ -13,7 +13,7 @@ use super::codec::{decode, encode};
 use super::memory::{Memory, Numbers};
 use super::read::Snapshot;
 use super::report;
-use super::sums;
+use super::sums::{self, Log};
 use super::tables::{self, Tables};
 use super::verbs::{Accept, Answered, Cancel, Claim, IdempotencyKey, Inbound, Recover, Settle, Write, Written};
 use crate::clock::Time;
@@ -41,7 +41,7 @@ impl Store {
     /// A store over an opened database, on whatever backend.
     pub fn over(db: Database) -> Result<Self, StoreError> {
         let txn = begin(&db)?;
-        Tables::open(&txn)?;
+        Tables::make(&txn)?;
         txn.commit()?;
         let mut store = Self { db: Arc::new(db), memory: Memory::default(), last: Time(0) };
         store.recall()?;
@@ -56,13 +56,15 @@ impl Store {
             contact: tables::last_key(&txn, tables::CONTACTS, |key| key)?.map_or(1, |last| last + 1),
             sender: tables::last_key(&txn, tables::SENDERS, |key| key)?.map_or(1, |last| last + 1),
             sums: tables::last_key(&txn, tables::SUM_LOG, |key| key)?.map_or(1, |last| last + 1),
+            rollups: tables::last_key(&txn, tables::ROLLUP_LOG, |key| key)?.map_or(1, |last| last + 1),
         };
         self.memory = Memory::from(next);
         for row in txn.open_table(tables::SENDERS)?.iter()? {
             let (number, name) = row?;
             self.memory.senders.insert(name.value().to_owned(), number.value());
         }
-        sums::recall(&txn.open_table(tables::SUM_LOG)?, &mut self.memory)?;
+        self.memory.sums = Log::read(&txn.open_table(tables::SUM_LOG)?)?;
+        self.memory.rollups = Log::read(&txn.open_table(tables::ROLLUP_LOG)?)?;
         let newest = tables::last_key(&txn, tables::MESSAGES, MessageId)?;
         self.last = newest.map_or(Time(0), MessageId::at);
         Ok(())
@@ -85,7 +87,7 @@ impl Store {
         let txn = begin(&self.db)?;
         sums::fold(&txn, &mut self.memory)?;
         let written = {
-            let mut batch = Batch::new(Tables::open(&txn)?, now, &mut self.memory);
+            let mut batch = Batch::new(Tables::of(&txn), now, &mut self.memory);
             let written = writes.into_iter().map(|write| decide(&mut batch, write)).collect::<Result<Vec<_>, _>>()?;
             batch.flush()?;
             written
@@ -144,7 +146,7 @@ fn accept(batch: &mut Batch<'_>, accept: Accept) -> Result<Written, StoreError> 
     let Accept { draft, random, key } = accept;
     let now = batch.now;
     if let Some(key) = &key
-        && let Some(answered) = answered_under(&batch.tables.keys, key, now)?
+        && let Some(answered) = answered_under(batch.tables.keys.open()?, key, now)?
     {
         if answered.request != key.request {
             return Ok(Written::KeyReused);
@@ -156,7 +158,7 @@ fn accept(batch: &mut Batch<'_>, accept: Accept) -> Result<Written, StoreError> 
     let id = MessageId::new(now, random);
     if let Some(IdempotencyKey { key, request, .. }) = key {
         let answered = Answered { request, message: id, at: now };
-        batch.tables.keys.insert(key, encode(&answered).as_slice())?;
+        batch.tables.keys.open()?.insert(key, encode(&answered).as_slice())?;
     }
     let sender = batch.sender(&draft.from.to_string())?;
     let contact = batch.contact_named(&draft.to.to_string())?;
@@ -196,7 +198,7 @@ fn settle(batch: &mut Batch<'_>, settle: Settle) -> Result<Written, StoreError> 
 }
 
 fn receive(batch: &mut Batch<'_>, mut inbound: Inbound) -> Result<Written, StoreError> {
-    if batch.tables.inbound_sids.get(inbound.sid.0)?.is_some() {
+    if batch.tables.inbound_sids.open()?.get(inbound.sid.0)?.is_some() {
         return Ok(Written::Received(false));
     }
     let names = std::iter::once(&inbound.from).chain(&inbound.also).cloned().collect::<Vec<_>>();
@@ -204,9 +206,9 @@ fn receive(batch: &mut Batch<'_>, mut inbound: Inbound) -> Result<Written, Store
     inbound.sender = batch.sender(&inbound.to)?;
     inbound.contact = report::one_contact(batch, &names)?;
     let Inbound { sid, at, contact, sender, .. } = inbound;
-    batch.tables.inbound.insert(tables::inbound(at, sid.0), encode(&inbound).as_slice())?;
-    batch.tables.inbound_sids.insert(sid.0, at.0)?;
-    batch.tables.inbound_of.insert(tables::inbound_of(contact, at, sid.0), ())?;
+    batch.tables.inbound.open()?.insert(tables::inbound(at, sid.0), encode(&inbound).as_slice())?;
+    batch.tables.inbound_sids.open()?.insert(sid.0, at.0)?;
+    batch.tables.inbound_of.open()?.insert(tables::inbound_of(contact, at, sid.0), ())?;
     let share = metrics::inbound();
     batch.count(&share, sender, at, 1);
     batch.credit(&share, contact, 1);
@@ -228,7 +230,7 @@ fn cancel(batch: &mut Batch<'_>, cancel: &Cancel) -> Result<Written, StoreError>
 }
 
 fn recover(batch: &mut Batch<'_>, recover: Recover) -> Result<Written, StoreError> {
-    let flights = batch.tables.flights.iter()?.map(|row| Ok(MessageId(row?.0.value())));
+    let flights = batch.tables.flights.open()?.iter()?.map(|row| Ok(MessageId(row?.0.value())));
     let flights = flights.collect::<Result<Vec<_>, redb::StorageError>>()?;
     let mut lost = 0;
     for id in flights {

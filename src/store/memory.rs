@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::sums::Log;
 use crate::message::{Message, MessageId};
 use crate::metrics::Cell;
 
@@ -19,6 +20,7 @@ pub(super) struct Numbers {
     pub(super) contact: u64,
     pub(super) sender: u32,
     pub(super) sums: u64,
+    pub(super) rollups: u64,
 }
 
 /// What the writer remembers.
@@ -26,8 +28,10 @@ pub(super) struct Numbers {
 pub(super) struct Memory {
     pub(super) next: Numbers,
     pub(super) senders: BTreeMap<String, u32>,
-    /// What the log of sums adds to the stored sums of contacts.
-    pub(super) unfolded: BTreeMap<u64, Cell>,
+    /// What the log adds to the sums of contacts.
+    pub(super) sums: Log<u64>,
+    /// What the log adds to the cells of a day and of all time.
+    pub(super) rollups: Log<[u8; 9]>,
     cells: HashMap<[u8; 9], Cell>,
     young: HashMap<MessageId, Message>,
     old: HashMap<MessageId, Message>,
@@ -64,14 +68,5 @@ impl Memory {
             self.cells.clear();
         }
         self.cells.insert(key, cell);
-    }
-
-    /// Adds to what the log of sums holds for a contact.
-    pub(super) fn unfold(&mut self, contact: u64, delta: &Cell) {
-        let sum = self.unfolded.entry(contact).or_default();
-        sum.merge(delta, 1);
-        if sum.is_empty() {
-            self.unfolded.remove(&contact);
-        }
     }
 }

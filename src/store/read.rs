@@ -1,6 +1,6 @@
 //! Reading: every answer comes from one snapshot, while the writer goes on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use redb::{ReadTransaction, ReadableTable};
@@ -8,7 +8,7 @@ use redb::{ReadTransaction, ReadableTable};
 use super::StoreError;
 use super::codec::decode;
 use super::commit::{answered_under, canonical};
-use super::sums;
+use super::sums::{self, Log};
 use super::tables::{self, Tier};
 use super::verbs::{IdempotencyKey, Inbound, Written};
 use crate::clock::Time;
@@ -208,9 +208,9 @@ impl Snapshot {
 
     /// What a contact's messages add up to: the table, and what the log adds to it.
     fn sum(&self, contact: u64) -> Result<Cell, StoreError> {
-        let mut sum = sums::sum_of(&self.txn.open_table(tables::SUMS)?, contact)?;
+        let mut sum = sums::cell_of(&self.txn.open_table(tables::SUMS)?, contact)?;
         for row in self.txn.open_table(tables::SUM_LOG)?.iter()? {
-            let changes: sums::Changes = decode(row?.1.value())?;
+            let changes: sums::Changes<u64> = decode(row?.1.value())?;
             for (_, delta) in changes.iter().filter(|(changed, _)| *changed == contact) {
                 sum.merge(delta, 1);
             }
@@ -252,13 +252,20 @@ impl Snapshot {
     pub fn cells(&self, sender: u32, tier: Tier, from: Time, to: Time) -> Result<Vec<(u32, Cell)>, StoreError> {
         let table = self.txn.open_table(tables::ROLLUPS)?;
         let (first, end) = (tier.bucket(from), tier.bucket(Time(to.0 - 1)));
-        let mut cells = Vec::new();
-        for row in table.range(tables::rollup(sender, tier, first)..=tables::rollup(sender, tier, end))? {
+        let range = tables::rollup(sender, tier, first)..=tables::rollup(sender, tier, end);
+        let mut cells = BTreeMap::new();
+        for row in table.range(range.clone())? {
             let (key, bytes) = row?;
-            let bucket = u32::from_be_bytes(key.value()[5..].try_into().expect("a rollup key ends in its bucket"));
-            cells.push((bucket, decode(bytes.value())?));
+            cells.insert(key.value(), decode::<Cell>(bytes.value())?);
         }
-        Ok(cells)
+        if tier != Tier::Hour {
+            let log = Log::<[u8; 9]>::read(&self.txn.open_table(tables::ROLLUP_LOG)?)?;
+            for (key, delta) in log.cells.range(range) {
+                cells.entry(*key).or_default().merge(delta, 1);
+            }
+        }
+        let bucket = |key: [u8; 9]| u32::from_be_bytes(key[5..].try_into().expect("a rollup key ends in its bucket"));
+        Ok(cells.into_iter().filter(|(_, cell)| !cell.is_empty()).map(|(key, cell)| (bucket(key), cell)).collect())
     }
 
     /// The sum of all there ever was, of one sender.

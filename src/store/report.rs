@@ -75,7 +75,7 @@ pub(super) fn absorb(batch: &mut Batch<'_>, id: MessageId, attempt: u8, sid: Sid
         return Ok(());
     }
     let Some(absorbed) = batch.remove(other)? else { return Ok(()) };
-    batch.tables.moved.insert(other.0, id.0)?;
+    batch.tables.moved.open()?.insert(other.0, id.0)?;
     for row in absorbed.journal.rows {
         if let Fact::Reported { sid, word, code, .. } = row.fact {
             batch.apply(id, Fact::Reported { attempt, sid, word, code }, row.source)?;
@@ -109,7 +109,7 @@ fn learn(batch: &mut Batch<'_>, contact: u64, name: &str) -> Result<(), StoreErr
         Some(other) => merge(batch, contact, other),
         None => {
             if batch.contact(contact)?.learn(name) {
-                batch.tables.aliases.insert(name, contact)?;
+                batch.tables.aliases.open()?.insert(name, contact)?;
             }
             Ok(())
         }
@@ -120,23 +120,23 @@ fn learn(batch: &mut Batch<'_>, contact: u64, name: &str) -> Result<(), StoreErr
 fn merge(batch: &mut Batch<'_>, into: u64, from: u64) -> Result<(), StoreError> {
     let first = tables::message_of(from, MessageId([0; 16]));
     let last = tables::message_of(from, MessageId([255; 16]));
-    let rows = batch.tables.messages_of.range(first..=last)?.map(|row| Ok(row?.0.value()));
+    let rows = batch.tables.messages_of.open()?.range(first..=last)?.map(|row| Ok(row?.0.value()));
     for row in rows.collect::<Result<Vec<_>, redb::StorageError>>()? {
         batch.message(MessageId(row[8..].try_into().expect("the row ends in the 16 bytes of an id")))?;
     }
     batch.reassign(from, into)?;
-    let inbound = super::read::inbound_keys(&batch.tables.inbound_of, from)?;
+    let inbound = super::read::inbound_keys(batch.tables.inbound_of.open()?, from)?;
     for key in inbound {
-        let row = batch.tables.inbound.get(key)?.map(|bytes| super::codec::decode::<Inbound>(bytes.value()));
+        let row = batch.tables.inbound.open()?.get(key)?.map(|bytes| super::codec::decode::<Inbound>(bytes.value()));
         let Some(mut inbound) = row.transpose()? else { continue };
         inbound.contact = into;
-        batch.tables.inbound.insert(key, super::codec::encode(&inbound).as_slice())?;
-        batch.tables.inbound_of.remove(tables::inbound_of(from, inbound.at, inbound.sid.0))?;
-        batch.tables.inbound_of.insert(tables::inbound_of(into, inbound.at, inbound.sid.0), ())?;
+        batch.tables.inbound.open()?.insert(key, super::codec::encode(&inbound).as_slice())?;
+        batch.tables.inbound_of.open()?.remove(tables::inbound_of(from, inbound.at, inbound.sid.0))?;
+        batch.tables.inbound_of.open()?.insert(tables::inbound_of(into, inbound.at, inbound.sid.0), ())?;
     }
     let gone = batch.remove_contact(from, into)?;
     for name in &gone.aliases {
-        batch.tables.aliases.insert(name.as_str(), into)?;
+        batch.tables.aliases.open()?.insert(name.as_str(), into)?;
     }
     let person = batch.contact(into)?;
     for name in &gone.aliases {

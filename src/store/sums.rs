@@ -1,11 +1,12 @@
-//! The sums of contacts: what each person's messages add up to.
+//! Sums that change with every callback: those of contacts, and those of a day and of all time.
 //!
 //! A callback changes the sum of a random contact, and a random page of a large table is the dearest thing there is to
-//! write. So a commit writes all its changes as one row of a log, and when the log speaks of many contacts it is folded
-//! into the table at once. Invariant: a contact's sum is its row in the table plus every change in the log, in every
-//! snapshot.
+//! write. So a commit writes all its changes as one row of a log, and from time to time the log is folded into its table
+//! at once. Invariant: a sum is its row in the table plus every change in the log, in every snapshot.
 
-use redb::{ReadableTable, WriteTransaction};
+use std::collections::BTreeMap;
+
+use redb::{Key, ReadableTable, Table, WriteTransaction};
 
 use super::StoreError;
 use super::codec::{decode, encode};
@@ -13,45 +14,98 @@ use super::memory::Memory;
 use super::tables;
 use crate::metrics::Cell;
 
-/// One row of the log: the changes of one commit.
-pub(super) type Changes = Vec<(u64, Cell)>;
+/// One row of a log: the changes of one commit.
+pub(super) type Changes<K> = Vec<(K, Cell)>;
 
-/// The log is folded when it speaks of this many contacts: enough that many fall onto one page, few enough that reading
-/// the log stays a matter of milliseconds.
-const MAX_UNFOLDED: usize = 16_384;
+/// The log of contacts is folded when it speaks of this many: enough that many fall onto one page, few enough that
+/// reading the log stays a matter of milliseconds.
+const MAX_CONTACTS: usize = 16_384;
+/// The log of rollups is folded after this many commits: a page that shows them reads it whole.
+const MAX_COMMITS: usize = 64;
 
-/// Folds the log into the table, if it is time.
+/// What a log adds to its table.
+#[derive(Debug)]
+pub(super) struct Log<K> {
+    /// By key; empty ones are left out.
+    pub(super) cells: BTreeMap<K, Cell>,
+    /// How many rows the log has.
+    rows: usize,
+}
+
+impl<K> Default for Log<K> {
+    fn default() -> Self {
+        Self { cells: BTreeMap::new(), rows: 0 }
+    }
+}
+
+impl<K: Ord + Copy> Log<K> {
+    /// Takes a row in.
+    pub(super) fn add(&mut self, changes: &[(K, Cell)]) {
+        self.rows += 1;
+        for (key, delta) in changes {
+            let sum = self.cells.entry(*key).or_default();
+            sum.merge(delta, 1);
+            if sum.is_empty() {
+                self.cells.remove(key);
+            }
+        }
+    }
+
+    /// Reads a whole log.
+    pub(super) fn read(log: &impl ReadableTable<u64, &'static [u8]>) -> Result<Self, StoreError>
+    where
+        K: serde::de::DeserializeOwned,
+    {
+        let mut all = Self::default();
+        for row in log.iter()? {
+            all.add(&decode::<Changes<K>>(row?.1.value())?);
+        }
+        Ok(all)
+    }
+}
+
+/// Folds the logs into their tables, if it is time.
 pub(super) fn fold(txn: &WriteTransaction, memory: &mut Memory) -> Result<(), StoreError> {
-    if memory.unfolded.len() < MAX_UNFOLDED {
-        return Ok(());
+    if memory.sums.cells.len() >= MAX_CONTACTS {
+        fold_into(&mut txn.open_table(tables::SUMS)?, std::mem::take(&mut memory.sums))?;
+        txn.delete_table(tables::SUM_LOG)?;
     }
-    let mut sums = txn.open_table(tables::SUMS)?;
-    for (contact, delta) in std::mem::take(&mut memory.unfolded) {
-        let mut sum = sum_of(&sums, contact)?;
-        sum.merge(&delta, 1);
-        match sum.is_empty() {
-            true => drop(sums.remove(contact)?),
-            false => drop(sums.insert(contact, encode(&sum).as_slice())?),
-        }
-    }
-    txn.delete_table(tables::SUM_LOG)?;
-    Ok(())
-}
-
-/// What the log adds to the table, by contact.
-pub(super) fn recall(log: &impl ReadableTable<u64, &'static [u8]>, memory: &mut Memory) -> Result<(), StoreError> {
-    memory.unfolded.clear();
-    for row in log.iter()? {
-        let changes: Changes = decode(row?.1.value())?;
-        for (contact, delta) in changes {
-            memory.unfold(contact, &delta);
-        }
+    if memory.rollups.rows >= MAX_COMMITS {
+        fold_into(&mut txn.open_table(tables::ROLLUPS)?, std::mem::take(&mut memory.rollups))?;
+        txn.delete_table(tables::ROLLUP_LOG)?;
     }
     Ok(())
 }
 
-/// A contact's row in the table.
-pub(super) fn sum_of(sums: &impl ReadableTable<u64, &'static [u8]>, contact: u64) -> Result<Cell, StoreError> {
-    let bytes = sums.get(contact)?;
+fn fold_into<K>(table: &mut Table<'_, K, &'static [u8]>, log: Log<K>) -> Result<(), StoreError>
+where
+    K: Key + Copy + for<'a> redb::Value<SelfType<'a> = K> + 'static,
+{
+    for (key, delta) in log.cells {
+        let mut cell = cell_of(table, key)?;
+        cell.merge(&delta, 1);
+        set_cell(table, key, &cell)?;
+    }
+    Ok(())
+}
+
+/// The cell of a table; an empty one if there is none.
+pub(super) fn cell_of<K>(table: &impl ReadableTable<K, &'static [u8]>, key: K) -> Result<Cell, StoreError>
+where
+    K: Key + for<'a> redb::Value<SelfType<'a> = K> + 'static,
+{
+    let bytes = table.get(key)?;
     Ok(bytes.map(|bytes| decode(bytes.value())).transpose()?.unwrap_or_default())
+}
+
+/// Writes a cell; an empty one is not kept.
+pub(super) fn set_cell<K>(table: &mut Table<'_, K, &'static [u8]>, key: K, cell: &Cell) -> Result<(), StoreError>
+where
+    K: Key + for<'a> redb::Value<SelfType<'a> = K> + 'static,
+{
+    match cell.is_empty() {
+        true => drop(table.remove(key)?),
+        false => drop(table.insert(key, encode(cell).as_slice())?),
+    }
+    Ok(())
 }

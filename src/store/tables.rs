@@ -34,6 +34,8 @@ pub(super) const ALIASES: TableDefinition<&str, u64> = TableDefinition::new("ali
 pub(super) const SENDERS: TableDefinition<u32, &str> = TableDefinition::new("senders");
 /// The sums of shares: sender, tier, bucket.
 pub(super) const ROLLUPS: TableDefinition<[u8; 9], Bytes> = TableDefinition::new("rollups");
+/// What later commits add to the cells of a day and of all time, a row a commit.
+pub(super) const ROLLUP_LOG: TableDefinition<u64, Bytes> = TableDefinition::new("rollup_log");
 /// What the team's app is told, in order.
 pub(super) const EVENTS: TableDefinition<u64, Bytes> = TableDefinition::new("events");
 /// The one next step of each message: step, sender, priority, due, id.
@@ -49,16 +51,40 @@ pub(super) const ATTENTION: TableDefinition<[u8; 16], ()> = TableDefinition::new
 /// What was answered under an Idempotency-Key.
 pub(super) const KEYS: TableDefinition<[u8; 32], Bytes> = TableDefinition::new("keys");
 
+/// A table that is opened when it is first needed: most commits need a third of them.
+pub(super) struct Lazy<'txn, K: redb::Key + 'static, V: redb::Value + 'static> {
+    txn: &'txn WriteTransaction,
+    definition: TableDefinition<'static, K, V>,
+    table: Option<Table<'txn, K, V>>,
+}
+
+impl<'txn, K: redb::Key + 'static, V: redb::Value + 'static> Lazy<'txn, K, V> {
+    /// The table itself.
+    pub(super) fn open(&mut self) -> Result<&mut Table<'txn, K, V>, TableError> {
+        if self.table.is_none() {
+            self.table = Some(self.txn.open_table(self.definition)?);
+        }
+        Ok(self.table.as_mut().expect("it was opened above"))
+    }
+}
+
 macro_rules! tables {
     ($($field:ident: $key:ty => $value:ty = $definition:ident;)*) => {
-        /// All tables, open for writing.
+        /// All tables, for writing.
         pub(super) struct Tables<'txn> {
-            $(pub(super) $field: Table<'txn, $key, $value>,)*
+            $(pub(super) $field: Lazy<'txn, $key, $value>,)*
         }
 
         impl<'txn> Tables<'txn> {
-            pub(super) fn open(txn: &'txn WriteTransaction) -> Result<Self, TableError> {
-                Ok(Self { $($field: txn.open_table($definition)?,)* })
+            pub(super) fn of(txn: &'txn WriteTransaction) -> Self {
+                Self { $($field: Lazy { txn, definition: $definition, table: None },)* }
+            }
+
+            /// Makes those that are not there yet.
+            pub(super) fn make(txn: &'txn WriteTransaction) -> Result<(), TableError> {
+                let mut tables = Self::of(txn);
+                $(tables.$field.open()?;)*
+                Ok(())
             }
         }
     };
@@ -77,6 +103,7 @@ tables! {
     aliases: &'static str => u64 = ALIASES;
     senders: u32 => &'static str = SENDERS;
     rollups: [u8; 9] => Bytes = ROLLUPS;
+    rollup_log: u64 => Bytes = ROLLUP_LOG;
     events: u64 => Bytes = EVENTS;
     agenda: [u8; 30] => () = AGENDA;
     flights: [u8; 16] => () = FLIGHTS;
@@ -134,6 +161,11 @@ impl Tier {
 /// sender ‖ tier ‖ bucket.
 pub(super) fn rollup(sender: u32, tier: Tier, bucket: u32) -> [u8; 9] {
     join(&[&sender.to_be_bytes(), &[tier as u8], &bucket.to_be_bytes()])
+}
+
+/// The tier in a rollup's key.
+pub(super) fn tier(key: [u8; 9]) -> u8 {
+    key[4]
 }
 
 /// step ‖ sender ‖ priority ‖ due ‖ id.

@@ -9,9 +9,8 @@ use redb::{ReadableTable, ReadableTableMetadata, TableDefinition};
 use super::StoreError;
 use super::codec::decode;
 use super::footprint::Footprint;
-use super::memory::Memory;
 use super::read::Snapshot;
-use super::sums;
+use super::sums::{self, Log};
 use super::tables::{self, Tier};
 use super::verbs::Inbound;
 use crate::clock::Time;
@@ -209,12 +208,16 @@ fn check_cells(
     mut wanted: BTreeMap<[u8; 9], Cell>,
     findings: &mut Findings,
 ) -> Result<(), StoreError> {
-    for row in snapshot.transaction().open_table(tables::ROLLUPS)?.iter()? {
+    let txn = snapshot.transaction();
+    let mut stored = Log::<[u8; 9]>::read(&txn.open_table(tables::ROLLUP_LOG)?)?.cells;
+    for row in txn.open_table(tables::ROLLUPS)?.iter()? {
         let (key, bytes) = row?;
-        let stored: Cell = decode(bytes.value())?;
+        stored.entry(key.value()).or_default().merge(&decode(bytes.value())?, 1);
+    }
+    for (key, cell) in stored.into_iter().filter(|(_, cell)| !cell.is_empty()) {
         findings.cells += 1;
-        if wanted.remove(&key.value()) != Some(stored) {
-            findings.add("rollups", format!("the cell {:?} is not the sum of its records", key.value()));
+        if wanted.remove(&key) != Some(cell) {
+            findings.add("rollups", format!("the cell {key:?} is not the sum of its records"));
         }
     }
     for key in wanted.keys() {
@@ -230,15 +233,14 @@ fn check_people(
 ) -> Result<(), StoreError> {
     let txn = snapshot.transaction();
     let aliases = txn.open_table(tables::ALIASES)?;
-    let mut log = Memory::default();
-    sums::recall(&txn.open_table(tables::SUM_LOG)?, &mut log)?;
+    let mut log = Log::<u64>::read(&txn.open_table(tables::SUM_LOG)?)?.cells;
     let sums = txn.open_table(tables::SUMS)?;
     let mut names = 0;
     for row in txn.open_table(tables::CONTACTS)?.iter()? {
         let (number, bytes) = row?;
         let stored: Contact = decode(bytes.value())?;
-        let mut cell = sums::sum_of(&sums, number.value())?;
-        cell.merge(&log.unfolded.remove(&number.value()).unwrap_or_default(), 1);
+        let mut cell = sums::cell_of(&sums, number.value())?;
+        cell.merge(&log.remove(&number.value()).unwrap_or_default(), 1);
         let (person, sum) = wanted.remove(&number.value()).unwrap_or_default();
         findings.contacts += 1;
         names += stored.aliases.len() as u64;
@@ -254,7 +256,7 @@ fn check_people(
     for number in wanted.keys() {
         findings.add("contacts", format!("contact {number} is missing"));
     }
-    for number in log.unfolded.keys() {
+    for number in log.keys() {
         findings.add("sums", format!("the log speaks of contact {number}, and there is none"));
     }
     if aliases.len()? != names {
