@@ -9,6 +9,7 @@ mod claim;
 mod codec;
 mod commit;
 mod footprint;
+mod mailbox;
 mod memory;
 mod read;
 mod report;

@@ -10,9 +10,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use redb::{Database, ReadableDatabase};
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use super::commit::Store;
+use super::mailbox::{self, Answer};
 use super::read::Snapshot;
 use super::verbs::{Write, Written};
 use super::{FILE, Options, StoreError};
@@ -24,7 +25,7 @@ const MAX_BATCH: usize = 512;
 
 struct Job {
     write: Write,
-    answer: oneshot::Sender<Result<Written, StoreError>>,
+    answer: Answer,
 }
 
 /// The store, as every other room holds it.
@@ -88,7 +89,7 @@ impl Handle {
         if self.state.is_closing.load(Ordering::Acquire) {
             return Err(StoreError::Closed);
         }
-        let (answer, answered) = oneshot::channel();
+        let (answer, answered) = Answer::here();
         self.queue.try_send(Job { write, answer }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => StoreError::Full(self.bound),
             mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
@@ -168,19 +169,14 @@ impl Writer {
         match self.store.commit(writes, self.clock.now()) {
             Ok(written) => {
                 self.newest.send_replace(self.store.newest_event());
-                for (answer, written) in answers.into_iter().zip(written) {
-                    // Whoever does not wait any more has lost only the answer: the write is done.
-                    let _ = answer.send(Ok(written));
-                }
+                mailbox::post(answers.into_iter().zip(written.into_iter().map(Ok)));
                 if makes_sendable {
                     self.sendable.notify_one();
                 }
                 Ok(())
             }
             Err(error) => {
-                for answer in answers {
-                    let _ = answer.send(Err(error.clone()));
-                }
+                mailbox::post(answers.into_iter().map(|answer| (answer, Err(error.clone()))));
                 Err(error)
             }
         }
