@@ -112,8 +112,8 @@ impl Connection {
 
     /// Asks for something that is always there.
     pub(super) async fn show(&self, path: &str, query: &[(&str, String)]) -> anyhow::Result<Value> {
-        let absent = || Trouble::Refused(format!("bluetick knows no {path}: is it an older one?"));
-        Ok(self.get(path, query).await?.ok_or_else(absent)?)
+        let response = self.send(self.request(Method::GET, path, query).timeout(ANSWER)).await?;
+        self.json(response).await
     }
 
     /// Hands something over, once: it is never sent again by itself.

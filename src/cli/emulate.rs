@@ -20,7 +20,7 @@ pub struct EmulateArgs {
     /// The port to listen on; 0 takes a free one.
     #[arg(long)]
     pub port: Option<u16>,
-    /// What all chance in it comes from: one seed, one behaviour.
+    /// What all chance in it comes from: one seed, one behaviour. Without it (and without --config) every run has another.
     #[arg(long)]
     pub seed: Option<u64>,
     /// How fast people are.
@@ -73,7 +73,7 @@ impl EmulateArgs {
         let ip = self.host.unwrap_or(options.listen.ip());
         emulator::Options {
             listen: SocketAddr::new(ip, self.port.unwrap_or(options.listen.port())),
-            seed: self.seed.unwrap_or(options.seed),
+            seed: self.seed.or(self.config.as_ref().map(|_| options.seed)).unwrap_or_else(rand::random),
             pace: pace.unwrap_or(options.pace),
             chatter: self.chatter || options.chatter,
             account_sid: self.account_sid.clone().unwrap_or(options.account_sid),

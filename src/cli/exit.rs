@@ -11,9 +11,10 @@ use crate::store::StoreError;
 pub(super) const HELP: &str = "\
 Exit codes:
   0   done, or the answer is yes
-  1   the answer is no: verify found differences, the signature is invalid, the send failed, there is no such message
+  1   the answer is no: verify found differences, the signature is invalid, the send failed or nobody knows, there is
+      no such message, or bluetick refused (a wrong --api-key, say)
   2   the command line is wrong
-  69  no bluetick answers
+  69  no bluetick answers, or one is in the way: the port or the data folder is in use
   70  something else went wrong
   74  the disk failed
   78  the configuration is wrong
@@ -89,6 +90,10 @@ impl Code {
             Some(StoreError::Disk(_)) => return Self::Disk,
             Some(_) => return Self::Unavailable,
             None => {}
+        }
+        let is_in_use = |error: &io::Error| error.kind() == io::ErrorKind::AddrInUse;
+        if error.chain().filter_map(|error| error.downcast_ref()).any(is_in_use) {
+            return Self::Unavailable;
         }
         if any(|error| error.is::<ConfigError>()) {
             return Self::Configuration;

@@ -11,7 +11,7 @@ use super::exit::{Answer, Trouble};
 use super::table::{span, text};
 
 /// Ends at which a message will not arrive.
-const FAILED: [&str; 6] = ["failed", "undelivered", "refused", "expired", "suppressed", "canceled"];
+const FAILED: [&str; 7] = ["unknown", "failed", "undelivered", "refused", "expired", "suppressed", "canceled"];
 
 /// What to send.
 #[derive(Clone, Debug, Args)]

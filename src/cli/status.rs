@@ -121,7 +121,7 @@ fn house(status: &Value, now: Time) -> String {
     );
     if !status["boot_at"].is_null() {
         row("started", distance(&status["boot_at"], now));
-        row("reached at", status["public_url"].as_str().unwrap_or("nowhere: Twilio is polled").to_owned());
+        row("reached at", status["public_url"].as_str().unwrap_or("nowhere: no receipts come").to_owned());
     }
     let reason = sending["reason"].as_str().map(|reason| format!(": {reason}")).unwrap_or_default();
     row("sending", format!("{}{reason}", text(&sending["state"])));

@@ -47,7 +47,7 @@ pub enum Mode {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Where Twilio reaches us, as Twilio sees it; without it there are no callbacks, and Twilio is polled.
+    /// Where Twilio reaches us, as Twilio sees it; without it there are no callbacks, and no receipts.
     pub public_url: Option<String>,
     /// Whether messages reach real people.
     pub mode: Mode,

@@ -109,7 +109,7 @@ impl Running {
         let senders: Vec<_> = self.options.senders.iter().map(|sender| &sender.address).collect();
         json!({
             "url": self.url(), "control_url": format!("{}/emulator", self.url()), "account_sid": self.options.account_sid,
-            "auth_token": self.options.auth_token, "senders": senders,
+            "auth_token": self.options.auth_token, "senders": senders, "seed": self.options.seed,
         })
     }
 

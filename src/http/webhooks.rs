@@ -39,10 +39,19 @@ pub(super) async fn status(request: HttpRequest, app: Data<App>, payload: Payloa
 /// What a person wrote.
 pub(super) async fn inbound(request: HttpRequest, app: Data<App>, payload: Payload) -> Result<HttpResponse, Problem> {
     let opened = open(&request, &app, payload).await;
-    let message = noted(&app, opened.and_then(|verified| Ok(verified.inbound()?)))?;
+    let message = noted(&app, opened.and_then(|verified| inbound_of(&verified)))?;
     app.store.write(Write::Receive(Box::new(record(message, app.clock.now())))).await?;
     app.tally.callbacks.add(app.clock.now());
     Ok(HttpResponse::Ok().content_type("text/xml; charset=utf-8").body(EMPTY_TWIML))
+}
+
+/// A status callback that came here would look like a message from ourselves: the two URLs were mixed up.
+fn inbound_of(verified: &Verified) -> Result<InboundMessage, Problem> {
+    if verified.params().iter().any(|(name, _)| name == "MessageStatus") {
+        let detail = "this is a status callback: its URL is /webhooks/twilio/status";
+        return Err(Problem::new(Code::MalformedParameter, detail));
+    }
+    Ok(verified.inbound()?)
 }
 
 async fn open(request: &HttpRequest, app: &App, payload: Payload) -> Result<Verified, Problem> {

@@ -68,6 +68,8 @@ async fn start_emulator(asked: Option<SocketAddr>, url: &str, is_quiet: bool) ->
         inbound_url: Some(format!("{url}/webhooks/twilio/inbound")),
         pace: if is_quiet { Pace::Instant } else { Pace::Lifelike },
         chatter: !is_quiet,
+        // A data file that is kept must not meet the same SIDs again.
+        seed: rand::random(),
         ..emulator::Options::default()
     };
     match emulator::start(options(asked.unwrap_or(usual))).await {

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use redb::ReadableTable;
+use redb::{ReadableTable, Table};
 
 use super::StoreError;
 use super::codec::{decode, encode};
@@ -243,10 +243,7 @@ impl<'txn> Batch<'txn> {
             let other = if is_old { after } else { before };
             for sid in &print.sids {
                 if other.is_none_or(|other| !other.sids.contains(sid)) {
-                    match is_old {
-                        true => drop(tables.sids.open()?.remove(sid.0)?),
-                        false => drop(tables.sids.open()?.insert(sid.0, print.id.0)?),
-                    }
+                    own(tables.sids.open()?, *sid, print.id, !is_old)?;
                 }
             }
             if let Some(row) = print.agenda
@@ -316,6 +313,18 @@ impl<'txn> Batch<'txn> {
         }
         Ok(())
     }
+}
+
+/// Gives a SID to a message, or takes it back. Twilio never gives one SID to two messages; should somebody do it, the
+/// first message keeps it.
+fn own(sids: &mut Table<'_, [u8; 17], [u8; 16]>, sid: Sid, id: MessageId, is_there: bool) -> Result<(), StoreError> {
+    let owner = sids.get(sid.0)?.map(|owner| owner.value());
+    match (owner, is_there) {
+        (None, true) => drop(sids.insert(sid.0, id.0)?),
+        (Some(owner), false) if owner == id.0 => drop(sids.remove(sid.0)?),
+        _ => {}
+    }
+    Ok(())
 }
 
 fn set<K: redb::Key + 'static>(

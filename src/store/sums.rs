@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use redb::{Key, ReadableTable, Table, WriteTransaction};
+use redb::{Key, ReadableTable, Table, TableDefinition, WriteTransaction};
 
 use super::StoreError;
 use super::codec::{decode, encode};
@@ -68,12 +68,19 @@ impl<K: Ord + Copy> Log<K> {
 pub(super) fn fold(txn: &WriteTransaction, memory: &mut Memory) -> Result<(), StoreError> {
     if memory.sums.cells.len() >= MAX_CONTACTS {
         fold_into(&mut txn.open_table(tables::SUMS)?, std::mem::take(&mut memory.sums))?;
-        txn.delete_table(tables::SUM_LOG)?;
+        empty(txn, tables::SUM_LOG)?;
     }
     if memory.rollups.rows >= MAX_COMMITS {
         fold_into(&mut txn.open_table(tables::ROLLUPS)?, std::mem::take(&mut memory.rollups))?;
-        txn.delete_table(tables::ROLLUP_LOG)?;
+        empty(txn, tables::ROLLUP_LOG)?;
     }
+    Ok(())
+}
+
+/// Takes all rows of a log away; the log itself stays, for readers of a commit that adds nothing to it.
+fn empty(txn: &WriteTransaction, log: TableDefinition<u64, &'static [u8]>) -> Result<(), StoreError> {
+    txn.delete_table(log)?;
+    txn.open_table(log)?;
     Ok(())
 }
 

@@ -4,6 +4,8 @@
 //! stops for good (P7). It never waits for a fuller batch: under load, the batch that gathers during one commit is full
 //! enough.
 
+use std::fs::{DirBuilder, Permissions};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -56,8 +58,11 @@ pub struct Wake {
 
 /// Opens the store in its folder and starts its writer.
 pub fn start(options: &Options, clock: Clock) -> Result<(Handle, JoinHandle<()>), StoreError> {
-    std::fs::create_dir_all(&options.dir)?;
-    let store = Store::open(&options.dir.join(FILE), options.cache_mb << 20)?;
+    DirBuilder::new().recursive(true).mode(0o700).create(&options.dir)?;
+    let path = options.dir.join(FILE);
+    let store = Store::open(&path, options.cache_mb << 20)?;
+    // Messages and numbers are for the eyes of whoever runs bluetick.
+    std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
     sync_folder(&options.dir)?;
     Ok(run(store, options.queue, clock))
 }
@@ -86,6 +91,9 @@ pub fn run(store: Store, queue: usize, clock: Clock) -> (Handle, JoinHandle<()>)
 impl Handle {
     /// Writes, and answers when it is on disk.
     pub async fn write(&self, write: Write) -> Result<Written, StoreError> {
+        if self.has_failed() {
+            return Err(StoreError::Disk("an earlier commit failed, and nothing is written since".to_owned()));
+        }
         if self.state.is_closing.load(Ordering::Acquire) {
             return Err(StoreError::Closed);
         }

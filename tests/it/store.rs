@@ -273,6 +273,30 @@ fn the_log_of_sums_is_folded_when_it_speaks_of_many_and_the_numbers_stay() {
 }
 
 #[test]
+fn a_commit_that_folds_the_logs_and_adds_nothing_to_them_leaves_them_readable() {
+    let mut store = in_memory();
+    for number in 0..64 {
+        accept(&mut store, draft(person(1)), number, START);
+    }
+    one(&mut store, Write::Introduce(Vec::new()), START);
+    assert_verified(&store);
+    assert_eq!(ever(&store, Count::Accepted), 64);
+}
+
+#[test]
+fn a_sid_that_two_messages_claim_stays_with_the_first() {
+    let folder = Folder::new();
+    let mut store = folder.store();
+    let ids = [1, 2].map(|number| accept(&mut store, draft(person(number)), u64::from(number), START).id);
+    for message in claim(&mut store, START) {
+        one(&mut store, sent(last_attempt(&message), sid(5)), START);
+    }
+    let found = read(&store).message_by_sid(sid(5)).expect("read").expect("known");
+    assert_eq!(found.id, ids[0]);
+    assert_verified(&store);
+}
+
+#[test]
 fn two_claims_of_one_batch_do_not_claim_the_same_message() {
     let folder = Folder::new();
     let mut store = folder.store();

@@ -163,7 +163,7 @@ function themeButton() {
 function footer() {
   const line = h('footer', { class: 'foot' });
   get('/status').then(({ version, mode, public_url: publicUrl, boot_at: bootAt }) => {
-    line.replaceChildren(h('span', {}, `bluetick ${version}`), h('span', { class: 'mode' }, mode), h('span', {}, publicUrl ?? 'no public URL: receipts come by polling'),
+    line.replaceChildren(h('span', {}, `bluetick ${version}`), h('span', { class: 'mode' }, mode), h('span', {}, publicUrl ?? 'no public URL: no receipts come'),
       h('span', {}, 'started ', h('bt-time', { datetime: bootAt })), h('a', { href: '/openapi.json' }, 'API'), h('a', { href: '/metrics' }, 'Metrics for Prometheus'));
   }, () => line.replaceChildren());
   return line;

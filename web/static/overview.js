@@ -87,12 +87,12 @@ function showAttention() {
   if (queue.oldest_due_at && Date.now() - Date.parse(queue.oldest_due_at) > LATE_MS && sending.state === 'running') {
     lines.push(['queue_late', 'warn', h('a', { href: '/messages?status=open' }, 'Work is late'), `The oldest was due ${ago(queue.oldest_due_at)}. A slow sender or a paused lane is the usual cause.`]);
   }
-  if (queue.unknown > 0) lines.push(['unknown', 'warn', h('a', { href: '/messages?status=unknown' }, plural(queue.unknown, 'message'), ' with an unknown outcome'), 'bluetick is asking Twilio; they are not sent again until that is settled.']);
+  if (queue.unknown > 0) lines.push(['unknown', 'warn', h('a', { href: '/messages?status=unknown' }, plural(queue.unknown, 'message'), ' with an unknown outcome'), 'Their answer never came. They are not sent again; a callback settles them.']);
   if (queue.held > 0) lines.push(['held', 'wait', h('a', { href: '/messages?status=held' }, plural(queue.held, 'message'), ' held'), 'They wait until someone releases them.']);
   if (refused > 0) lines.push(['refused_callbacks', 'warn', `${plural(refused, 'callback')} refused since the start`, 'Their signature did not match. Compare public_url with the URL Twilio calls, and the auth token.']);
   swap(place('attention'), lines.length
     ? h('ul', { class: 'attention' }, lines.map(([code, tone, what, action]) => h('li', { 'data-code': code, 'data-tone': tone }, h('strong', {}, what), h('span', {}, action))))
-    : h('p', { class: 'calm' }, 'Nothing needs you.'));
+    : h('p', { class: 'calm' }, 'Nothing stops bluetick. What failed is under Top errors.'));
 }
 
 const refreshSoon = throttle(REFRESH_MS, () => document.hidden || show());

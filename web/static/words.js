@@ -40,9 +40,9 @@ export const JOBS = {
 
 /** What can be done about a failure, by its class. */
 export const CLASSES = {
-  transient: 'Passes by itself: bluetick tries again.',
-  rate: 'Too fast: bluetick slows down and tries again.',
-  wait: 'A limit is used up: bluetick waits, then tries again.',
+  transient: 'Passes by itself: sending it again can help.',
+  rate: 'Too fast: sending it again more slowly can help.',
+  wait: 'A limit is used up: sending it again later can help.',
   template: 'Needs an approved template.',
   permanent: 'Trying again does not help.',
   opted_out: 'This person does not want these messages.',

@@ -84,8 +84,8 @@ fn sentence(fact: &Fact) -> String {
         Fact::NotProcessed { attempt, detail, retry_at } => {
             format!("Attempt {attempt}: Twilio did not take it, so it is tried again at {retry_at}: {detail}")
         }
-        Fact::Unclear { attempt, detail, ask_at } => {
-            format!("Attempt {attempt}: nobody knows whether Twilio took it; Twilio is asked at {ask_at}: {detail}")
+        Fact::Unclear { attempt, detail, .. } => {
+            format!("Attempt {attempt}: nobody knows whether Twilio took it, so it is not sent again: {detail}")
         }
         Fact::Reported { attempt, word, code, .. } => {
             format!("Attempt {attempt}: Twilio reported {}{}.", word.as_str(), because(code))

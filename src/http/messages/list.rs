@@ -94,8 +94,8 @@ fn filter(app: &App, query: ListQuery) -> Result<Filter, Problem> {
     Ok(Filter {
         statuses,
         needs_attention,
-        to: some(query.to),
-        from: some(query.from),
+        to: some(query.to).map(|name| plus(&name)),
+        from: some(query.from).map(|name| plus(&name)),
         code: query.code,
         tag: some(query.tag),
         reference: some(query.reference),
@@ -122,4 +122,12 @@ fn statuses(text: &str) -> Result<(BTreeSet<String>, bool), Problem> {
 fn meant(word: &str) -> Vec<&str> {
     let group = GROUPS.iter().find(|(name, _)| *name == word);
     group.map_or_else(|| vec![word], |(_, members)| members.to_vec())
+}
+
+/// A `+` that nobody escaped arrives as a space.
+fn plus(name: &str) -> String {
+    match name.strip_prefix(' ') {
+        Some(digits) => format!("+{digits}"),
+        None => name.replacen("whatsapp: ", "whatsapp:+", 1),
+    }
 }

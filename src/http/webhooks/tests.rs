@@ -79,6 +79,7 @@ async fn whatever_is_wrong_is_refused_by_name_and_stores_nothing() {
         ("json", signed(STATUS, &good).insert_header(("content-type", "application/json")), 415, "wrong_content_type"),
         ("no content type", TestRequest::post().uri(STATUS), 415, "wrong_content_type"),
         ("inbound without sender", signed(INBOUND, &pairs(&[("MessageSid", SID)])), 400, "missing_parameter"),
+        ("a status where inbound belongs", signed(INBOUND, &good), 400, "malformed_parameter"),
         ("inbound unsigned", form(INBOUND, "MessageSid=SM1"), 403, "no_signature"),
     ];
     let count = cases.len() as u64;
