@@ -220,7 +220,7 @@ impl Job {
                 Ok(_) => return stop,
                 Err(StoreError::Full(_)) => tokio::time::sleep(BUSY).await,
                 Err(error) => {
-                    tracing::error!(%error, message = %message.id, "an outcome could not be stored: it becomes unknown");
+                    tracing::error!(%error, message_id = %message.id, "an outcome could not be stored: it becomes unknown");
                     return stop;
                 }
             }

@@ -2,6 +2,7 @@
 
 mod architecture;
 mod codec;
+mod disk;
 mod receipts;
 mod sending;
 mod store;
