@@ -1,6 +1,6 @@
 //! The account: who may call, its balance, and its two tokens with their rotation.
 //!
-//! Invariant: only the primary token signs. The secondary opens the API until it is promoted; then the old primary is void.
+//! Invariant: only the primary token signs, revoked or not. The secondary opens the API until it is promoted; then the old primary is void.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -29,6 +29,8 @@ pub(super) struct Account {
     pub(super) sid: String,
     pub(super) primary: AuthToken,
     secondary: Option<AuthToken>,
+    /// Whether nobody is let in, as after a revocation in the console.
+    pub(super) is_revoked: bool,
     keys: Vec<KeyOptions>,
     balance: String,
     kind: String,
@@ -40,6 +42,7 @@ impl Account {
             sid: options.account_sid.clone(),
             primary: AuthToken::new(options.auth_token.as_str()),
             secondary: None,
+            is_revoked: false,
             keys: options.api_keys.clone(),
             balance: options.balance.clone(),
             kind: options.account_type.clone(),
@@ -49,6 +52,9 @@ impl Account {
     /// Who is calling, or 20003.
     pub(super) fn caller(&self, authorization: Option<&str>) -> Result<Caller, Refusal> {
         let refusal = || Refusal::new(401, 20003, "Authenticate: use the AccountSid with an auth token, or an API key");
+        if self.is_revoked {
+            return Err(refusal());
+        }
         let encoded = authorization.and_then(|value| value.strip_prefix("Basic ")).ok_or_else(refusal)?;
         let pair = STANDARD.decode(encoded.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let pair = pair.ok_or_else(refusal)?;

@@ -1,12 +1,14 @@
 //! The life of a message after it was taken, and what of it the app is told, as Twilio's WhatsApp callbacks tell it.
 
+use std::time::Duration;
+
+use super::chaos::Lot;
 use super::contact;
 use super::core::{Dice, Emulator, Happening};
 use super::draft::Draft;
 use super::exchange::Later;
 use super::ledger::CallbackRow;
 use super::message::Message;
-use super::scenario::Scenario;
 use super::status::Status;
 use crate::clock::Time;
 use crate::twilio::wire::StatusCallback;
@@ -14,17 +16,17 @@ use crate::twilio::wire::StatusCallback;
 impl Emulator {
     /// A scheduled message's time has come: now the window counts, and now its life begins.
     pub(super) fn leave(&mut self, number: u64, now: Time, dice: &mut Dice) {
-        let Some((draft, scenario)) = self.scheduled.remove(&number) else { return };
+        let Some((draft, lot)) = self.scheduled.remove(&number) else { return };
         if self.book.get(number).is_none_or(|message| message.status != Status::Scheduled) {
             return;
         }
-        let fate = self.fate(&draft, scenario, now);
-        self.live(number, &draft, fate, now, dice);
+        let fate = self.fate(&draft, lot.fate, now);
+        self.live(number, &draft, Lot { fate, ..lot }, now, dice);
     }
 
     /// Decides what becomes of a message that leaves now, and plans all of it.
-    pub(super) fn live(&mut self, number: u64, draft: &Draft, fate: Scenario, now: Time, dice: &mut Dice) {
-        let life = contact::live(fate, self.pace, self.has_chatter, draft.service.is_some(), dice);
+    pub(super) fn live(&mut self, number: u64, draft: &Draft, lot: Lot, now: Time, dice: &mut Dice) {
+        let mut life = contact::live(lot.fate, self.pace, self.has_chatter, draft.service.is_some(), dice);
         if let Some(message) = self.book.get_mut(number)
             && message.from.is_none()
         {
@@ -36,7 +38,13 @@ impl Emulator {
         }
         for beat in life.callbacks {
             let what = Happening::Callback { number, status: beat.status, code: beat.code };
-            self.plan(now.plus(beat.after), what);
+            let copies = if lot.is_chance { self.chaos.copies(dice) } else { vec![Duration::ZERO] };
+            if copies.is_empty() {
+                life.lost.push(beat);
+            }
+            for wait in copies {
+                self.plan(now.plus(beat.after + wait), what.clone());
+            }
         }
         for beat in life.lost {
             if let Some(row) = self.callback_row(number, beat.status, beat.code, "lost", now) {

@@ -10,6 +10,9 @@
 //! | `POST /emulator/clock` | `{"advance_ms":60000}` | moves the clock forward; what is due then happens now |
 //! | `POST /emulator/pace` | `{"pace":"lifelike","chatter":true}` | how fast people are from now on |
 //! | `POST /emulator/scenario` | `{"to":"whatsapp:+…","scenario":"lost","times":1}` | for one recipient, or all without `to` |
+//! | `GET /emulator/chaos` | | how likely each misbehaviour is |
+//! | `POST /emulator/chaos` | `{"error_after":0.1,"lost":0.5}` | sets all of them; what is not named never happens, so `{}` is calm |
+//! | `POST /emulator/credentials` | `{"revoked":true}` | every API call is answered 401, until `false` |
 //! | `POST /emulator/inbound` | `{"from":"+…","body":"hi"}` | a person writes; `webhook:false` keeps it from the app |
 //! | `POST /emulator/webhooks` | `{"inbound_url":"…","status_callback_url":"…"}` | for every sender |
 //!
@@ -26,6 +29,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use super::chaos::Chaos;
 use super::core::{Dice, Emulator};
 use super::exchange::{Answer, How, Method, Refusal, Request};
 use super::ledger::{CallbackRow, CreateRow, Ledger};
@@ -73,6 +77,12 @@ struct Rule {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Credentials {
+    revoked: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Webhooks {
     inbound_url: Option<String>,
     status_callback_url: Option<String>,
@@ -111,9 +121,20 @@ impl Emulator {
                 Ok(Answer::json(200, &json!({"pace": self.pace, "chatter": self.has_chatter})))
             }
             (["scenario"], Method::Post) => self.set_scenario(body(request)?),
+            (["chaos"], Method::Get) => Ok(Answer::json(200, &self.chaos)),
+            (["chaos"], Method::Post) => {
+                let chaos: Chaos = body(request)?;
+                self.chaos = chaos.check().map_err(|reason| Refusal::new(400, 20001, reason))?;
+                Ok(Answer::json(200, &self.chaos))
+            }
+            (["credentials"], Method::Post) => {
+                let Credentials { revoked } = body(request)?;
+                self.account.is_revoked = revoked;
+                Ok(Answer::json(200, &json!({"revoked": revoked})))
+            }
             (["inbound"], Method::Post) => self.receive(request, now, dice),
             (["webhooks"], Method::Post) => Ok(self.set_webhooks(&body(request)?)),
-            (["" | "scenarios" | "ledger"], _) => Err(wrong_method()),
+            (["" | "scenarios" | "ledger" | "chaos" | "credentials"], _) => Err(wrong_method()),
             (["reset" | "seed" | "clock" | "pace" | "scenario" | "inbound" | "webhooks"], _) => Err(wrong_method()),
             _ => Err(Refusal::not_found(&request.path)),
         }

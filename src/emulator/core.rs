@@ -11,6 +11,7 @@ use rand::rngs::StdRng;
 
 use super::account::Account;
 use super::alerts::{self, Alerts, Incident};
+use super::chaos::{Chaos, Lot};
 use super::contact::Contacts;
 use super::draft::Draft;
 use super::exchange::{Answer, Delivery, Later, Request};
@@ -20,12 +21,12 @@ use super::message::Book;
 use super::options::{Options, Pace};
 use super::random_hex;
 use super::retry_policy::{INVALID_EDGE, RetryPolicy};
-use super::scenario::{Scenario, Script};
+use super::scenario::Script;
 use super::senders::Sender;
 use super::status::Status;
 use crate::clock::Time;
 use crate::twilio::signature::sign_form;
-use crate::twilio::wire::{Params, encode_form};
+use crate::twilio::wire::{Params, encode_form, format_date};
 
 /// Most happenings run in one call, so that a large leap of the clock cannot hold the lock for seconds.
 const MAX_DUE: usize = 20_000;
@@ -42,6 +43,7 @@ pub struct Emulator {
     pub(super) book: Book,
     pub(super) contacts: Contacts,
     pub(super) script: Script,
+    pub(super) chaos: Chaos,
     pub(super) ledger: Ledger,
     pub(super) alerts: Alerts,
     pub(super) pace: Pace,
@@ -50,7 +52,7 @@ pub struct Emulator {
     /// How far the emulator's clock is ahead of the caller's.
     pub(super) ahead: Duration,
     /// Scheduled messages by number, as they will be judged when they leave.
-    pub(super) scheduled: HashMap<u64, (Draft, Scenario)>,
+    pub(super) scheduled: HashMap<u64, (Draft, Lot)>,
     /// Inbound posts under way that have a fallback, by the number of their row.
     pub(super) with_fallback: HashMap<u64, InboundPost>,
     agenda: BinaryHeap<Reverse<Due>>,
@@ -110,6 +112,7 @@ impl Emulator {
             book: Book::new(options.max_messages),
             contacts: Contacts::default(),
             script: Script::default(),
+            chaos: Chaos::default(),
             ledger: Ledger::new(options.max_messages, 0),
             alerts: Alerts::default(),
             pace: options.pace,
@@ -128,7 +131,10 @@ impl Emulator {
     pub fn handle(&mut self, request: &Request, now: Time, dice: &mut Dice) -> (Answer, Vec<Later>) {
         let mut laters = self.due(now, dice);
         let here = now.plus(self.ahead);
-        let answer = self.route(request, here, dice).unwrap_or_else(|refusal| refusal.answer());
+        let mut answer = self.route(request, here, dice).unwrap_or_else(|refusal| refusal.answer());
+        // A call may have moved the clock, and an answer tells the time at which it leaves.
+        let leaves = now.plus(self.ahead).plus(answer.how.wait());
+        answer.headers.push(("Date", format_date(leaves.0).replace("+0000", "GMT")));
         laters.append(&mut self.due(now, dice));
         (answer, laters)
     }

@@ -89,12 +89,19 @@ pub enum How {
     },
 }
 
+impl How {
+    /// How long the answer is held back.
+    pub(super) fn wait(self) -> Duration {
+        if let Self::After(wait) = self { wait } else { Duration::ZERO }
+    }
+}
+
 /// The emulator's answer.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
-    /// Headers beside `Content-Type`.
+    /// Headers beside `Content-Type`; `Date` is the emulator's clock.
     pub headers: Vec<(&'static str, String)>,
     /// `application/json` unless it pretends to be something else.
     pub content_type: &'static str,
@@ -114,6 +121,11 @@ impl Answer {
     /// 204.
     pub fn empty() -> Self {
         Self { status: 204, headers: Vec::new(), content_type: "application/json", body: Vec::new(), how: How::Now }
+    }
+
+    /// The first header of this name, which is written as it is in `headers`.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|header| header.0 == name).map(|header| header.1.as_str())
     }
 
     /// The same answer, leaving in another way.

@@ -4,6 +4,7 @@
 use serde::Deserialize;
 use serde_json::json;
 
+use super::chaos::Lot;
 use super::core::{Dice, Emulator, Happening};
 use super::draft::Draft;
 use super::exchange::{Answer, Later, Refusal, Request};
@@ -73,7 +74,7 @@ impl Emulator {
         let message = self.inbound_form(&inbound, from, to, dice);
         let sid = message.sid.to_string();
         let is_told = inbound.webhook.unwrap_or(true);
-        self.wrote(message, is_told, now);
+        self.wrote(message, is_told, now, dice);
         Ok(Answer::json(201, &json!({"sid": sid})))
     }
 
@@ -86,7 +87,7 @@ impl Emulator {
         }
         let inbound = Inbound { body: words.to_owned(), replied_sid: Some(sid), ..Inbound::default() };
         let form = self.inbound_form(&inbound, from, to, dice);
-        self.wrote(form, true, now);
+        self.wrote(form, true, now, dice);
     }
 
     fn inbound_form(&self, inbound: &Inbound, from: String, to: String, dice: &mut Dice) -> InboundMessage {
@@ -119,7 +120,7 @@ impl Emulator {
     }
 
     /// Keeps what a person wrote and plans to tell the app.
-    fn wrote(&mut self, mut form: InboundMessage, is_told: bool, now: Time) {
+    fn wrote(&mut self, mut form: InboundMessage, is_told: bool, now: Time, dice: &mut Dice) {
         self.ledger.counts.inbound += 1;
         let opt_out = self.contacts.wrote(&form.from, &form.to, &form.body, now);
         let pool = self.options.messaging_services.iter().find(|service| service.senders.contains(&form.to));
@@ -141,7 +142,7 @@ impl Emulator {
             sent: Some(now),
             updated: now,
             callback_url: None,
-            listed_from: now,
+            listed_from: now.plus(self.chaos.list_lag(dice)),
             ledger_row: None,
         });
         let webhook = self.senders.iter().find(|sender| sender.address == form.to).map(|sender| sender.webhook.clone());
@@ -149,24 +150,20 @@ impl Emulator {
         let url = pool_url.or(webhook.inbound);
         if let Some(url) = url.filter(|_| is_told) {
             let (sid, params) = (form.sid.to_string(), form.to_params());
-            self.plan(now, Happening::Inbound(Box::new(InboundPost { sid, url, params, fallback: webhook.fallback })));
+            let post = InboundPost { sid, url, params, fallback: webhook.fallback };
+            let copies = self.chaos.copies(dice);
+            if copies.is_empty() {
+                self.ledger.posted(post.row("lost", now));
+            }
+            for wait in copies {
+                self.plan(now.plus(wait), Happening::Inbound(Box::new(post.clone())));
+            }
         }
     }
 
     /// Tells the app what a person wrote.
     pub(super) fn post_inbound(&mut self, post: InboundPost, now: Time, dice: &mut Dice) -> Later {
-        let row = CallbackRow {
-            seq: 0,
-            at: now,
-            kind: "inbound",
-            sid: post.sid.clone(),
-            status: Status::Received,
-            code: None,
-            url: post.url.clone(),
-            outcome: "waiting",
-            tries: Vec::new(),
-        };
-        let later = self.post(row, post.params.clone(), now, dice);
+        let later = self.post(post.row("waiting", now), post.params.clone(), now, dice);
         if post.fallback.is_some() {
             self.with_fallback.insert(later.id, post);
         }
@@ -223,7 +220,7 @@ impl Emulator {
             listed_from: now,
             ledger_row: None,
         });
-        self.live(number, draft, Scenario::Normal, now, dice);
+        self.live(number, draft, Lot::chosen(Scenario::Normal), now, dice);
     }
 }
 
@@ -234,6 +231,22 @@ pub(super) struct InboundPost {
     url: String,
     params: Params,
     fallback: Option<String>,
+}
+
+impl InboundPost {
+    fn row(&self, outcome: &'static str, now: Time) -> CallbackRow {
+        CallbackRow {
+            seq: 0,
+            at: now,
+            kind: "inbound",
+            sid: self.sid.clone(),
+            status: Status::Received,
+            code: None,
+            url: self.url.clone(),
+            outcome,
+            tries: Vec::new(),
+        }
+    }
 }
 
 impl InboundMedia {

@@ -46,7 +46,7 @@ pub struct CreateRow {
     pub media_url: Vec<String>,
     /// Where the app wants its callbacks.
     pub status_callback: Option<String>,
-    /// How the emulator behaved.
+    /// How the emulator behaved; if chance bent the answer and let the message fail too, the answer.
     pub scenario: Scenario,
     /// Where the message stands in truth, whatever the app was told.
     pub status: Option<Status>,
@@ -82,7 +82,7 @@ pub struct CallbackRow {
     pub code: Option<u32>,
     /// Where to.
     pub url: String,
-    /// `waiting`, `acknowledged`, `failed`, or `lost` (never sent, by script).
+    /// `waiting`, `acknowledged`, `failed`, or `lost` (never sent, by script or chance).
     pub outcome: &'static str,
     /// Every try.
     pub tries: Vec<TryRow>,
@@ -114,7 +114,7 @@ pub struct Counts {
     pub acknowledged: u64,
     /// Those it never answered 2xx.
     pub failed: u64,
-    /// Those never sent, by script.
+    /// Those never sent, by script or chance.
     pub lost: u64,
     /// Those under way.
     pub waiting: u64,

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::chaos::Lot;
 use super::core::{Dice, Emulator, Happening};
 use super::draft::Draft;
 use super::exchange::{Answer, How, Refusal, Request};
+use super::fault::{bent, stopped};
 use super::ledger::{CreateRow, StatusRow};
 use super::message::Message;
 use super::query::Query;
@@ -18,10 +20,6 @@ use super::status::Status;
 use crate::clock::Time;
 use crate::twilio::wire::{Media, format_date};
 
-/// How long the answer of `early` is held back.
-const EARLY_ANSWER: Duration = Duration::from_millis(500);
-/// How long the answer of `slow` is held back.
-const SLOW_ANSWER: Duration = Duration::from_secs(20);
 /// How long lists do not show a message of `listed_late`.
 const LISTED_LATE: Duration = Duration::from_secs(60);
 
@@ -29,23 +27,31 @@ impl Emulator {
     /// `POST …/Messages.json`.
     pub(super) fn create_message(&mut self, request: &Request, now: Time, dice: &mut Dice) -> Result<Answer, Refusal> {
         let form = Query::of_body(request)?;
-        let scenario = self.script.next(form.get("To").unwrap_or_default());
+        let lot = self.lot(&form, dice);
         let is_full =
             usize::try_from(self.ledger.counts.waiting).unwrap_or(usize::MAX) >= self.options.max_callbacks_waiting;
-        if scenario.stops_create() || is_full {
-            let (answer, code) = stopped(scenario);
-            let row = self.row(&form, &answer_word(&answer), scenario, now);
+        if lot.answer.stops_create() || is_full {
+            let (answer, code) = stopped(lot.answer);
+            let row = self.row(&form, &answer_word(&answer), lot.answer, now);
             self.ledger.created(CreateRow { code, ..row });
             return Ok(answer);
         }
         match self.draft(&form, now).and_then(|draft| self.room_for(draft)) {
-            Err(refusal) => Ok(self.refuse(&form, &refusal, scenario, now, dice)),
-            Ok(_) if matches!(scenario, Scenario::Fails(20_000..=29_999)) => {
-                let Scenario::Fails(code) = scenario else { unreachable!("the arm's own pattern") };
+            Err(refusal) => Ok(self.refuse(&form, &refusal, lot.fate, now, dice)),
+            Ok(_) if matches!(lot.fate, Scenario::Fails(20_000..=29_999)) => {
+                let Scenario::Fails(code) = lot.fate else { unreachable!("the arm's own pattern") };
                 let refusal = Refusal::new(400, code, super::failure::words(code));
-                Ok(self.refuse(&form, &refusal, scenario, now, dice))
+                Ok(self.refuse(&form, &refusal, lot.fate, now, dice))
             }
-            Ok(draft) => Ok(self.accept(&form, draft, scenario, now, dice)),
+            Ok(draft) => Ok(self.accept(&form, draft, lot, now, dice)),
+        }
+    }
+
+    /// How a create fares: as was chosen for it, else as chance has it.
+    fn lot(&mut self, form: &Query, dice: &mut Dice) -> Lot {
+        match self.script.next(form.get("To").unwrap_or_default()) {
+            Scenario::Normal => self.chaos.lot(form.some("ContentSid").is_some(), dice),
+            scenario => Lot::chosen(scenario),
         }
     }
 
@@ -55,8 +61,8 @@ impl Emulator {
         if self.book.make_room() { Ok(draft) } else { Err(refusal()) }
     }
 
-    /// Takes a message and answers as the scenario has it.
-    fn accept(&mut self, form: &Query, draft: Draft, scenario: Scenario, now: Time, dice: &mut Dice) -> Answer {
+    /// Takes a message and answers as its lot has it.
+    fn accept(&mut self, form: &Query, draft: Draft, lot: Lot, now: Time, dice: &mut Dice) -> Answer {
         let is_rich = draft.template.is_some() || !draft.media.is_empty();
         let sid = format!("{}{}", if is_rich { "MM" } else { "SM" }, random_hex(dice));
         let status = match (&draft.send_at, &draft.service) {
@@ -65,7 +71,8 @@ impl Emulator {
             (None, None) => Status::Queued,
         };
         let media = |url: &String| Media { url: url.clone(), content_type: String::new() };
-        let fate = self.fate(&draft, scenario, now);
+        let fate = self.fate(&draft, lot.fate, now);
+        let lag = if lot.answer == Scenario::ListedLate { LISTED_LATE } else { self.chaos.list_lag(dice) };
         let mut message = Message {
             sid: sid.clone(),
             direction: "outbound-api",
@@ -81,11 +88,14 @@ impl Emulator {
             sent: None,
             updated: now,
             callback_url: draft.callback_url.clone(),
-            listed_from: if scenario == Scenario::ListedLate { now.plus(LISTED_LATE) } else { now },
+            listed_from: now.plus(lag),
             ledger_row: None,
         };
-        let answer = answered(Answer::json(201, &message.resource(&self.account.sid)), &sid, scenario);
-        let row = self.row(form, &answer_word(&answer), scenario, now);
+        let mut answer = Answer::json(201, &message.resource(&self.account.sid));
+        answer.headers.push(("Twilio-Request-Id", format!("RQ{}", &sid[2..])));
+        let answer = bent(answer, lot.answer);
+        let struck = if lot.is_chance && lot.answer != Scenario::Normal { lot.answer } else { fate };
+        let row = self.row(form, &answer_word(&answer), struck, now);
         let row = CreateRow {
             outcome: "accepted",
             sid: Some(sid),
@@ -93,7 +103,6 @@ impl Emulator {
             body: draft.body.clone(),
             status: Some(status),
             statuses: vec![StatusRow { status, at: now }],
-            scenario: fate,
             ..row
         };
         message.ledger_row = Some(self.ledger.created(row));
@@ -101,10 +110,10 @@ impl Emulator {
         let number = self.book.insert(message);
         match send_at {
             Some(at) => {
-                self.scheduled.insert(number, (draft, scenario));
+                self.scheduled.insert(number, (draft, lot));
                 self.plan(at, Happening::Leave { number });
             }
-            None => self.live(number, &draft, fate, now, dice),
+            None => self.live(number, &draft, Lot { fate, ..lot }, now, dice),
         }
         answer
     }
@@ -230,41 +239,6 @@ impl Emulator {
             &json!({"media_list": media, "page": 0, "page_size": 50, "start": 0, "end": end, "uri": request.path,
                 "first_page_uri": request.path, "previous_page_uri": null, "next_page_uri": null}),
         ))
-    }
-}
-
-/// The answer to a create that is not even looked at, and its code.
-fn stopped(scenario: Scenario) -> (Answer, Option<u32>) {
-    let limited = || Refusal::new(429, 20429, "Too Many Requests").answer();
-    match scenario {
-        Scenario::ErrorBefore => (Refusal::new(500, 20500, "Internal Server Error").answer(), Some(20500)),
-        Scenario::ResetBefore => (Answer::empty().leaving(How::Reset), None),
-        Scenario::RateLimitedRetryAfter => {
-            let mut answer = limited();
-            answer.headers.push(("Retry-After", "1".to_owned()));
-            (answer, Some(20429))
-        }
-        _ => (limited(), Some(20429)),
-    }
-}
-
-/// The answer to a create that was taken, bent by the scenario.
-fn answered(mut answer: Answer, sid: &str, scenario: Scenario) -> Answer {
-    answer.headers.push(("Twilio-Request-Id", format!("RQ{}", &sid[2..])));
-    match scenario {
-        Scenario::Early => answer.leaving(How::After(EARLY_ANSWER)),
-        Scenario::Slow => answer.leaving(How::After(SLOW_ANSWER)),
-        Scenario::ResetAfter => answer.leaving(How::Reset),
-        Scenario::ErrorAfter | Scenario::ListedLate => Refusal::new(500, 20500, "Internal Server Error").answer(),
-        Scenario::Garbage => {
-            answer.body.truncate(answer.body.len() / 2);
-            answer
-        }
-        Scenario::GarbageHtml => {
-            let body = b"<html><body><h1>Welcome to the gateway</h1></body></html>".to_vec();
-            Answer { status: 200, content_type: "text/html", body, ..answer }
-        }
-        _ => answer,
     }
 }
 

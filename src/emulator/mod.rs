@@ -1,8 +1,8 @@
 //! A small, strict, forgetful Twilio that misbehaves by script; the only fake in the house.
 //!
 //! It answers the Messages, Account, AuthTokens, Senders, Content and Alerts APIs with Twilio's own shapes and codes, signs
-//! what it posts to the app, and plays the people at the other end. [`Scenario`] has the table of its misbehaviour,
-//! `control` the API that scripts it, `ledger` what really happened, for a test to compare with.
+//! what it posts to the app, and plays the people at the other end. [`Scenario`] has the table of its misbehaviour, `chaos`
+//! that of misbehaviour by chance, `control` the API that scripts both, `ledger` what really happened, for a test to compare with.
 //! Never for production: it keeps nothing, and forgets the oldest messages past a bound.
 //!
 //! The core is [`Emulator::handle`]: `(request, now, dice) → (answer, posts)`, without clock, socket or chance of its own.
@@ -11,6 +11,7 @@
 mod account;
 mod alerts;
 mod callbacks;
+mod chaos;
 mod contact;
 mod content;
 mod control;
@@ -18,6 +19,7 @@ mod core;
 mod draft;
 mod exchange;
 mod failure;
+mod fault;
 mod inbound;
 mod ledger;
 mod listing;

@@ -2,7 +2,9 @@
 
 use super::account::Caller;
 use super::core::{Dice, Emulator};
-use super::exchange::{Answer, Method, Refusal, Request};
+use super::exchange::{Answer, How, Method, Refusal, Request};
+use super::fault::{bent, stopped};
+use super::scenario::Scenario;
 use crate::clock::Time;
 
 impl Emulator {
@@ -13,7 +15,43 @@ impl Emulator {
             return self.control(rest, request, now, dice);
         }
         let caller = self.account.caller(request.authorization.as_deref())?;
-        match segments.as_slice() {
+        let mut answer = self.answer_by_chance(&segments, caller, request, now, dice);
+        if answer.how == How::Now {
+            let wait = self.chaos.slowness(dice);
+            answer.how = if wait.is_zero() { How::Now } else { How::After(wait) };
+        }
+        Ok(answer)
+    }
+
+    /// What Twilio answers, unless chance keeps it from doing so.
+    fn answer_by_chance(
+        &mut self,
+        segments: &[&str],
+        caller: Caller,
+        request: &Request,
+        now: Time,
+        dice: &mut Dice,
+    ) -> Answer {
+        let is_create =
+            request.method == Method::Post && matches!(segments, ["2010-04-01", "Accounts", _, "Messages.json"]);
+        // The lot of a create falls where it is written down.
+        let strike = if is_create { Scenario::Normal } else { self.chaos.answer(dice) };
+        if strike.stops_create() {
+            return stopped(strike).0;
+        }
+        let answer = self.route_api(segments, caller, request, now, dice);
+        bent(answer.unwrap_or_else(|refusal| refusal.answer()), strike)
+    }
+
+    fn route_api(
+        &mut self,
+        segments: &[&str],
+        caller: Caller,
+        request: &Request,
+        now: Time,
+        dice: &mut Dice,
+    ) -> Result<Answer, Refusal> {
+        match segments {
             ["2010-04-01", "Accounts", rest @ ..] => self.route_account(rest, caller, request, now, dice),
             ["v1", "AuthTokens", which] => self.route_tokens(which, caller, request, now, dice),
             ["v2", "Channels", "Senders"] => only(request, Method::Get).and_then(|()| self.list_senders(request)),

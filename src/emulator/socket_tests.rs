@@ -8,8 +8,9 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer, rt};
 use serde_json::Value;
 
 use super::*;
+use crate::clock::Clock;
 use crate::twilio::signature::{AuthToken, verify_form};
-use crate::twilio::wire::{Params, parse_form};
+use crate::twilio::wire::{Params, parse_date, parse_form};
 
 /// One post: signature, idempotency token, parameters.
 type Post = (String, String, Params);
@@ -119,5 +120,18 @@ async fn an_app_that_is_not_there_becomes_an_alert() {
     let alerts = Request::new(Method::Get, "/v1/Alerts").with_basic(&options.account_sid, &options.auth_token);
     let alerts: Value = serde_json::from_slice(&running.call(&alerts).body).expect("json");
     assert_eq!(alerts["alerts"][0]["error_code"], "11205");
+    running.stop().await;
+}
+
+#[actix_web::test]
+async fn the_date_of_an_answer_is_the_emulators() {
+    let running = emulator().await;
+    let leap = Request::new(Method::Post, "/emulator/clock").with_body(r#"{"advance_ms": 31536000000}"#);
+    assert_eq!(running.call(&leap).status, 200);
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let response = client.get(format!("{}/v1/Alerts", running.url())).send().await.expect("an answer");
+    let dates: Vec<_> = response.headers().get_all("Date").iter().collect();
+    let ahead = parse_date(dates[0].to_str().expect("text")).expect("a date") - Clock::System.now().0;
+    assert!(dates.len() == 1 && (31_530_000_000..31_540_000_000).contains(&ahead), "{dates:?}");
     running.stop().await;
 }

@@ -1,6 +1,7 @@
 //! The core through its door: a request, a clock moved by hand, and what came of it.
 
 mod account;
+mod chaos;
 mod messages;
 mod people;
 mod script;
