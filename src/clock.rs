@@ -31,6 +31,12 @@ impl Time {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
+    /// The day in UTC, if the calendar knows it.
+    pub fn day(self) -> Option<jiff::civil::Date> {
+        let at = jiff::Timestamp::from_millisecond(self.0).ok()?;
+        Some(at.to_zoned(jiff::tz::TimeZone::UTC).date())
+    }
+
     /// The hour since 1970 this moment lies in.
     pub fn hour(self) -> u32 {
         u32::try_from(self.0.div_euclid(3_600_000)).unwrap_or(0)

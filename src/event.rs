@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Time;
-use crate::message::{Change, Message, MessageId, Sid, Status};
+use crate::message::{Change, Message, MessageId, OptOut, Sid, Status};
 
 /// One thing told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +37,8 @@ pub enum Told {
         contact: u64,
         /// Why it failed.
         code: Option<u32>,
+        /// Whether it was just found to have gone out twice.
+        is_new_duplicate: bool,
     },
     /// A person wrote to us.
     Inbound {
@@ -46,6 +48,25 @@ pub enum Told {
         sender: u32,
         /// The store's number for the contact.
         contact: u64,
+    },
+    /// Something is held up.
+    Paused {
+        /// What.
+        scope: String,
+        /// The error code that brought it about.
+        code: Option<u32>,
+    },
+    /// It goes on.
+    Resumed {
+        /// What.
+        scope: String,
+    },
+    /// A person does not want something; or wants everything again.
+    OptedOut {
+        /// The store's number for the contact.
+        contact: u64,
+        /// What they do not want.
+        scope: Option<OptOut>,
     },
 }
 
@@ -60,6 +81,7 @@ impl Told {
             sender: message.sender,
             contact: message.contact,
             code: message.code(),
+            is_new_duplicate: change.is_new_duplicate,
         })
     }
 
@@ -67,11 +89,16 @@ impl Told {
     /// ours is told as `message.updated`, since whoever listens can only name what is known.
     pub fn name(&self) -> String {
         match self {
+            Self::Message { is_new_duplicate: true, .. } => "message.duplicate_detected".to_owned(),
             Self::Message { status, is_new_status: true, .. } if Status::is_known(status) => {
                 format!("message.{status}")
             }
             Self::Message { .. } => "message.updated".to_owned(),
             Self::Inbound { .. } => "inbound.received".to_owned(),
+            Self::Paused { .. } => "sending.paused".to_owned(),
+            Self::Resumed { .. } => "sending.resumed".to_owned(),
+            Self::OptedOut { scope: Some(_), .. } => "contact.opted_out".to_owned(),
+            Self::OptedOut { scope: None, .. } => "contact.opted_in".to_owned(),
         }
     }
 }

@@ -65,6 +65,7 @@ pub mod http;
 pub mod jobs;
 pub mod message;
 pub mod metrics;
+pub mod pause;
 pub mod serve;
 pub mod store;
 pub mod telemetry;

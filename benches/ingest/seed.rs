@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bluetick::clock::Time;
-use bluetick::message::{Address, AttemptId, Content, Draft, Fact, Message, Priority, Sid, Source, Word};
+use bluetick::message::{Address, AttemptId, Content, Draft, Fact, Message, Sid, Source, Word};
 use bluetick::store::{Accept, Claim, Inbound, Report, Settle, Store, StoreError, Turn, Write, Written};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -88,7 +88,7 @@ impl Seeder {
         self.store.commit(accepts, now)?;
         let turns = self.senders.iter().map(|sender| Turn { sender: *sender, at_most: count }).collect();
         let seed = self.random();
-        let claim = Claim { turns, slots: count, boot: BOOT, seed, max_attempts: 3 };
+        let claim = Claim { turns, slots: count, boot: BOOT, seed };
         let claimed = self.store.commit(vec![Write::Claim(claim)], now)?;
         let Some(Written::Claimed(mut claimed)) = claimed.into_iter().next() else { unreachable!("one answer each") };
         // In the order of their ids: as they would have been accepted one after another.
@@ -107,16 +107,11 @@ impl Seeder {
         let from = sender(self.count % self.size.senders);
         self.count += 1;
         let address = |text: &str| Address::parse(text).expect("the seeder writes valid addresses");
+        let content = Content::Text("Your parcel 4711 arrives today between 14:00 and 16:00.".into());
         let draft = Draft {
-            to: address(&self::contact(contact)),
-            from: address(&from),
-            content: Content::Text("Your parcel 4711 arrives today between 14:00 and 16:00.".into()),
             reference: Some(format!("order-{}", self.count)),
             tags: vec!["parcel".into()],
-            metadata: Default::default(),
-            priority: Priority::Normal,
-            send_at: None,
-            expires_at: None,
+            ..Draft::new(address(&self::contact(contact)), address(&from), content)
         };
         Accept { draft, random: self.random(), key: None }
     }
@@ -134,6 +129,7 @@ impl Seeder {
         Inbound {
             sid: Sid(sid),
             at: Time(0),
+            source: Source::Callback,
             from: contact(number),
             to: sender(number % self.size.senders),
             contact: 0,

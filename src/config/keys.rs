@@ -123,11 +123,30 @@ pub(super) static KEYS: &[Key] = &[
     .between(2.0, 120_000.0),
     key(
         "policy.reconcile_after_ms",
-        "Milliseconds until Twilio is asked about a message whose callbacks have not told its end.",
+        "Milliseconds until Twilio is asked about a message whose callbacks have not told its end, and between two such\n\
+         questions in its first day. As often, Twilio is asked what people wrote.",
     )
     .between(1.0, DAY_MS),
-    key("policy.settle_ms", "Milliseconds until an attempt with an unclear answer is looked for at Twilio.")
-        .between(1.0, DAY_MS),
+    key(
+        "policy.poll_after_ms",
+        "The same when there is no public_url, and so no callback; the pauses grow with the message's age, up to\n\
+         reconcile_after_ms.",
+    )
+    .between(1.0, DAY_MS),
+    key("policy.reconcile_later_ms", "Milliseconds between two such questions after the first day.").between(1.0, DAY_MS),
+    key("policy.patience_ms", "Milliseconds after an attempt until Twilio is asked no more (up to 30 days).")
+        .between(1.0, 30.0 * DAY_MS),
+    key(
+        "policy.settle_ms",
+        "Milliseconds after which an attempt whose answer was lost, and that Twilio does not list, counts as absent. It is\n\
+         looked for after 1/36, 1/12, 1/3 and all of this. Twilio's lists may lag: less than 60000 risks double sends.",
+    )
+    .between(1.0, DAY_MS),
+    key(
+        "policy.on_unknown",
+        "What becomes of a message whose attempt is absent at Twilio: \"resend_if_absent\" (once), \"hold\" (a person decides)\n\
+         or \"fail\". A send may say otherwise.",
+    ),
     key(
         "policy.backoff_first_ms",
         "Milliseconds of the first wait after Twilio did not take a message; doubled each time, with full jitter.",
@@ -136,13 +155,47 @@ pub(super) static KEYS: &[Key] = &[
     key("policy.backoff_longest_ms", "Milliseconds of the longest such wait.").between(1.0, DAY_MS),
     key("policy.max_attempts", "Attempts before a message that Twilio never takes is given up (1 to 200).")
         .between(1.0, 200.0),
+    key("policy.retry_attempts", "Attempts that may fail before a failure that passes by itself is final (1 to 20).")
+        .between(1.0, 20.0),
+    key("policy.retry_for_ms", "Milliseconds after its acceptance in which a message is sent again after such a failure.")
+        .between(1.0, 30.0 * DAY_MS),
+    key(
+        "policy.retry_transient_ms",
+        "Milliseconds of the first wait after a transient failure; doubled each time, with full jitter.",
+    )
+    .between(1.0, DAY_MS),
+    key(
+        "policy.retry_wait_ms",
+        "Milliseconds of the least wait after a failure that takes hours to pass; full jitter on top, doubled each time.",
+    )
+    .between(1.0, DAY_MS),
+    key("policy.retry_longest_ms", "Milliseconds of the longest wait after any failure.").between(1.0, 7.0 * DAY_MS),
+    key(
+        "policy.outside_window",
+        "What becomes of free text without a fallback when the person has not written for 24 hours: \"refuse\", \"hold\" (until\n\
+         they write) or \"try\" (Twilio will fail it with 63016).",
+    ),
+    key("policy.pair_every_ms", "Milliseconds in which one sender may write once to one person, on average.")
+        .between(1.0, DAY_MS),
+    key("policy.pair_burst", "Messages that one sender may write to one person at once (1 to 100).").between(1.0, 100.0),
+    key(
+        "policy.probe_after_ms",
+        "Milliseconds until a pause lets one message through to see whether it is over, and until Twilio is tried again\n\
+         after it refused our credentials; doubled each time.",
+    )
+    .between(1.0, DAY_MS),
+    key("policy.probe_longest_ms", "Milliseconds of the longest wait between two probes.").between(1.0, DAY_MS),
+    key(
+        "policy.stop_words",
+        "What a person writes, alone in a message, to get no more messages; lower case, any case matches.",
+    ),
+    key("policy.start_words", "What a person writes, alone in a message, to get messages again."),
     key("sending.rate_per_s", "Messages a second for each sender without a rate of its own (0.01 to 2000).")
         .between(0.01, 2_000.0),
     key("sending.concurrency", "Requests to Twilio that may be under way at once (1 to 1000).").between(1.0, 1_000.0),
     key("sending.drain_s", "Seconds that requests to Twilio may still take when bluetick stops (1 to 60).")
         .between(1.0, 60.0),
-    key("sending.probe_after_ms", "Milliseconds until Twilio is tried again after it refused our credentials.")
-        .between(1.0, DAY_MS),
+    key("reconcile.rate_per_s", "Questions a second that Twilio is asked at most (0.1 to 100).").between(0.1, 100.0),
     key(
         "senders",
         "Senders with a rate of their own, one block each: address is a WhatsApp number or a Messaging Service,\n\

@@ -47,7 +47,7 @@ pub enum Mode {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Where Twilio reaches us, as Twilio sees it; without it there are no callbacks, and no receipts.
+    /// Where Twilio reaches us, as Twilio sees it; without it there are no callbacks, and receipts come by asking.
     pub public_url: Option<String>,
     /// Whether messages reach real people.
     pub mode: Mode,
@@ -61,6 +61,8 @@ pub struct Config {
     pub policy: message::Policy,
     /// Pace and concurrency of sending.
     pub sending: jobs::send::Options,
+    /// Asking Twilio where its callbacks do not tell.
+    pub reconcile: jobs::reconcile::Options,
     /// Senders with a rate of their own.
     pub senders: Vec<jobs::send::Sender>,
     /// The built-in Twilio of `demo` and `emulate`.
@@ -97,6 +99,11 @@ impl Config {
         let config = layer.config()?;
         problems.extend(check::all(&config).into_iter().map(|flaw| layer.problem(&flaw.key, flaw.detail)));
         if problems.is_empty() { Ok(config) } else { Err(ConfigError::of(problems)) }
+    }
+
+    /// The waits and limits that hold: without a public URL there are no callbacks, and Twilio is asked instead.
+    pub fn policy(&self) -> message::Policy {
+        message::Policy { is_polling: self.public_url.is_none(), ..self.policy.clone() }
     }
 
     /// What works, but perhaps not as intended: each a sentence.

@@ -88,6 +88,7 @@ pub(super) async fn receive(house: &House, number: u8, body: &str) {
     let inbound = Inbound {
         sid: sid(number),
         at: Time(0),
+        source: Source::Callback,
         from: PERSON.into(),
         to: SENDER.into(),
         contact: 0,
@@ -111,7 +112,7 @@ pub(super) fn pass(house: &House, ms: u64) {
 
 async fn claim(house: &House, sender: u32, at_most: usize) -> Vec<Message> {
     let turns = vec![Turn { sender, at_most }];
-    match write(house, Write::Claim(Claim { turns, slots: at_most, boot: 1, seed: [7; 32], max_attempts: 3 })).await {
+    match write(house, Write::Claim(Claim { turns, slots: at_most, boot: 1, seed: [7; 32] })).await {
         Written::Claimed(claimed) => claimed.messages,
         other => panic!("not claimed: {other:?}"),
     }

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use super::app::{App, Tally};
 use super::{Options, headers, routes};
 use crate::clock::{Clock, Time};
-use crate::message::{AttemptId, Fact, Sid, Source, Word};
+use crate::message::{AttemptId, Fact, Policy, Sid, Source, Word};
 use crate::store::{self, Claim, Claimed, Settle, Turn, Write, Written};
 use crate::twilio::signature::{AuthToken, sign_form};
 use crate::twilio::webhook::Webhook;
@@ -49,7 +49,8 @@ impl House {
         let dir = std::env::temp_dir().join(format!("bluetick-http-{}-{number}", std::process::id()));
         let clock = Clock::manual(START);
         let options = store::Options { dir: dir.clone(), cache_mb: 16, ..store::Options::default() };
-        let (store, _writer) = store::start(&options, clock.clone()).expect("a store in a new folder");
+        let (store, _writer) =
+            store::start(&options, Policy::default(), clock.clone()).expect("a store in a new folder");
         let mut app = App {
             store,
             webhook: Some(Webhook {
@@ -110,7 +111,7 @@ impl House {
     /// Opens attempts of all that is due, as the sending job does.
     pub(super) async fn claim(&self) -> Claimed {
         let turns = vec![Turn { sender: 1, at_most: 100 }];
-        let claim = Claim { turns, slots: 100, boot: 1, seed: [7; 32], max_attempts: 3 };
+        let claim = Claim { turns, slots: 100, boot: 1, seed: [7; 32] };
         match self.app.store.write(Write::Claim(claim)).await {
             Ok(Written::Claimed(claimed)) => claimed,
             other => panic!("not claimed: {other:?}"),

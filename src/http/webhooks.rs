@@ -104,6 +104,7 @@ fn record(message: InboundMessage, now: Time) -> Inbound {
     Inbound {
         sid,
         at: now,
+        source: Source::Callback,
         also: also.collect(),
         from,
         to,

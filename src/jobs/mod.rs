@@ -1,6 +1,18 @@
 //! What bluetick does by itself: one loop, one file per job.
 
+pub mod evidence;
+pub mod listen;
 mod pace;
+pub mod reconcile;
 pub mod send;
 
-pub use pace::Pacer;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+pub use pace::{Pacer, Plan, Width};
+
+/// Waits, but not past the stop.
+async fn wait(stop: &mut watch::Receiver<bool>, pause: Duration) {
+    let _ = tokio::time::timeout(pause, stop.wait_for(|stop| *stop)).await;
+}

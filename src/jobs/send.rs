@@ -12,10 +12,12 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::pace::{Pacer, Plan};
+use super::pace::{Pacer, Plan, Width};
+use super::wait;
 use crate::alert::{Alert, Board};
 use crate::clock::{Clock, Time};
-use crate::message::{Content, Fact, Message, Policy, Source, Word};
+use crate::message::{Content, Fact, Form, Message, Policy, Source, Template, Word};
+use crate::pause::{Cause, Scope};
 use crate::store::{self, Claim, Settle, StoreError, Write, Written};
 use crate::twilio::wire::CreateMessage;
 use crate::twilio::{Client, ListQuery, NotProcessed, Outcome};
@@ -26,6 +28,8 @@ const OVERRIDES: &str = "#rc=3&rp=5xx,ct,rt&ct=2000&rt=4000";
 pub const STOPPED: &str = "twilio_refuses_us";
 /// How long to wait before a write that the busy store turned away is tried again.
 const BUSY: Duration = Duration::from_millis(50);
+/// While Twilio refuses us, how often to look whether a person has ended the pause.
+const KNOCK: Duration = Duration::from_millis(250);
 /// Nothing wakes the loop for longer than this: it looks by itself, should a clock have jumped.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 
@@ -39,13 +43,11 @@ pub struct Options {
     pub concurrency: usize,
     /// Seconds that stopping waits for requests in flight (1 to 60).
     pub drain_s: u64,
-    /// Milliseconds until Twilio is tried again after it refused our credentials.
-    pub probe_after_ms: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { rate_per_s: 80.0, concurrency: 64, drain_s: 10, probe_after_ms: 30_000 }
+        Self { rate_per_s: 80.0, concurrency: 64, drain_s: 10 }
     }
 }
 
@@ -86,71 +88,99 @@ pub struct Job {
 pub struct Settlement {
     /// What happened to the message.
     pub fact: Fact,
+    /// What it says about all of them.
+    pub signal: Signal,
+}
+
+/// What came of one request, for those that follow it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// Twilio answered as it should.
+    Calm,
+    /// Twilio had too many at once.
+    TooMany,
+    /// Nothing that says anything about the next one.
+    Silence,
     /// Why Twilio refuses us, not the message.
-    pub stop: Option<String>,
+    Refused(String),
 }
 
 /// Decides what an outcome means for attempt `number`. `dice` is uniform in 0..1.
 pub fn settle(outcome: Outcome, number: u8, policy: &Policy, now: Time, dice: f64) -> Settlement {
     let attempt = number;
-    let fact = match outcome {
+    let (fact, signal) = match outcome {
         Outcome::Accepted { sid, status } => {
-            Fact::Sent { attempt, sid, word: Word::parse(&status), ask_at: policy.ask_at(now) }
+            let fact = Fact::Sent { attempt, sid, word: Word::parse(&status), ask_at: policy.ask_at(now) };
+            (fact, Signal::Calm)
         }
-        Outcome::Refused { code, message, .. } => Fact::Refused { attempt, code, detail: message },
+        Outcome::Refused { code, message, .. } => (Fact::Refused { attempt, code, detail: message }, Signal::Calm),
         Outcome::NotProcessed(NotProcessed::TooManyRequests { retry_after }) => {
             let retry_at = policy.retry_at(now, number, retry_after, dice);
-            Fact::NotProcessed { attempt, detail: "Twilio had too many requests at once (429)".into(), retry_at }
+            let detail = "Twilio had too many requests at once (429)".to_owned();
+            (Fact::NotProcessed { attempt, detail, retry_at }, Signal::TooMany)
         }
         Outcome::NotProcessed(NotProcessed::Unreachable { reason }) => {
             let retry_at = policy.retry_at(now, number, None, dice);
-            Fact::NotProcessed { attempt, detail: format!("Twilio could not be reached: {reason}"), retry_at }
+            let detail = format!("Twilio could not be reached: {reason}");
+            (Fact::NotProcessed { attempt, detail, retry_at }, Signal::Silence)
         }
         Outcome::Stopped { http, code, message } => {
             let code = code.map(|code| format!(", code {code}")).unwrap_or_default();
             let detail = format!("Twilio refuses our credentials (HTTP {http}{code}): {message}");
-            let fact = Fact::NotProcessed { attempt, detail: detail.clone(), retry_at: now };
-            return Settlement { fact, stop: Some(detail) };
+            (Fact::NotProcessed { attempt, detail: detail.clone(), retry_at: now }, Signal::Refused(detail))
         }
-        Outcome::Unknown { reason } => Fact::Unclear { attempt, detail: reason, ask_at: policy.settle_at(now) },
+        Outcome::Unknown { reason } => {
+            (Fact::Unclear { attempt, detail: reason, ask_at: policy.look_at(now, now) }, Signal::Silence)
+        }
     };
-    Settlement { fact, stop: None }
+    Settlement { fact, signal }
 }
 
 /// The request for a claimed message.
-fn request(message: &Message, public_url: Option<&str>) -> Option<CreateMessage> {
-    let attempt = message.attempts.last()?.id(message.id);
+pub fn request(message: &Message, public_url: Option<&str>) -> Option<CreateMessage> {
+    let attempt = message.attempts.last()?;
+    let (form, attempt) = (attempt.form, attempt.id(message.id));
     let mut request = CreateMessage { to: message.draft.to.to_string(), ..CreateMessage::default() };
     match message.draft.from.to_string() {
         service if service.starts_with("MG") => request.messaging_service_sid = Some(service),
         number => request.from = Some(number),
     }
-    match &message.draft.content {
-        Content::Text(text) => request.body = Some(text.clone()),
-        Content::Media { urls, caption } => {
+    match (form, &message.draft.content) {
+        (Form::Fallback, _) => use_template(&mut request, message.draft.fallback.as_ref()?),
+        (Form::AsAsked, Content::Text(text)) => request.body = Some(text.clone()),
+        (Form::AsAsked, Content::Media { urls, caption }) => {
             request.media_url.clone_from(urls);
             request.body.clone_from(caption);
         }
-        Content::Template { sid, variables } => {
-            request.content_sid = Some(sid.clone());
-            request.content_variables = (!variables.is_empty()).then(|| serde_json::json!(variables).to_string());
-        }
-        Content::Elsewhere => return None,
+        (Form::AsAsked, Content::Template(template)) => use_template(&mut request, template),
+        (Form::AsAsked, Content::Elsewhere) => return None,
     }
     let url = public_url.map(|url| url.trim_end_matches('/'));
     request.status_callback = url.map(|url| format!("{url}/webhooks/twilio/status/{attempt}{OVERRIDES}"));
     Some(request)
 }
 
+fn use_template(request: &mut CreateMessage, template: &Template) {
+    let Template { sid, variables } = template;
+    request.content_sid = Some(sid.clone());
+    request.content_variables = (!variables.is_empty()).then(|| serde_json::json!(variables).to_string());
+}
+
 impl Job {
     /// Sends until told to stop, then waits for what is in flight.
     pub async fn run(self, stop: watch::Receiver<bool>) {
         let job = Arc::new(self);
-        let mut pacer = Pacer::new(job.options.rate_per_s, job.rates.clone());
+        let mut pace = Pace {
+            pacer: Pacer::new(job.options.rate_per_s, job.rates.clone()),
+            width: Width::new(job.options.concurrency),
+        };
         let mut flights = JoinSet::new();
         let mut stopping = stop.clone();
+        if let Some(detail) = job.was_refused() {
+            job.knock(detail, &mut stopping).await;
+        }
         while !*stop.borrow() {
-            if let Err(error) = job.turn(&mut pacer, &mut flights, &mut stopping).await {
+            if let Err(error) = job.turn(&mut pace, &mut flights, &mut stopping).await {
                 tracing::error!(%error, "sending pauses, because the store does not answer");
                 wait(&mut stopping, LONGEST_SLEEP).await;
             }
@@ -164,19 +194,23 @@ impl Job {
     /// One look at the agenda: claim and post what may go, or wait until something may.
     async fn turn(
         self: &Arc<Self>,
-        pacer: &mut Pacer,
-        flights: &mut JoinSet<Option<String>>,
+        pace: &mut Pace,
+        flights: &mut JoinSet<Signal>,
         stop: &mut watch::Receiver<bool>,
     ) -> Result<(), StoreError> {
-        let free = self.options.concurrency.saturating_sub(flights.len());
+        let free = pace.width.get().saturating_sub(flights.len());
         let plan = match free {
             0 => Plan::Wait(None),
-            _ => pacer.plan(&self.store.read()?.sendable()?, self.clock.now()),
+            _ => pace.pacer.plan(&self.store.read()?.sendable()?, self.clock.now()),
         };
         match plan {
             Plan::Claim(turns) => {
-                for message in self.claim(turns, free).await? {
-                    pacer.spend(message.sender, 1);
+                let claimed = self.claim(turns, free).await?;
+                for sender in claimed.too_fast {
+                    pace.pacer.slow_down(sender, self.clock.now());
+                }
+                for message in claimed.messages {
+                    pace.pacer.spend(message.sender, 1);
                     flights.spawn(Arc::clone(self).post(message));
                 }
             }
@@ -185,69 +219,107 @@ impl Job {
                 tokio::select! {
                     () = self.store.wake().sendable.notified(), if free > 0 => {}
                     () = wait(stop, sleep) => {}
-                    Some(landed) = flights.join_next() => self.land(landed.ok().flatten(), stop).await,
+                    Some(landed) = flights.join_next() => self.land(landed.ok(), &mut pace.width, stop).await,
                 }
             }
         }
         while let Some(landed) = flights.try_join_next() {
-            self.land(landed.ok().flatten(), stop).await;
+            self.land(landed.ok(), &mut pace.width, stop).await;
         }
         Ok(())
     }
 
-    async fn claim(&self, turns: Vec<store::Turn>, slots: usize) -> Result<Vec<Message>, StoreError> {
-        let (boot, seed, max_attempts) = (self.boot, rand::rng().random(), self.policy.max_attempts);
-        let claim = Claim { turns, slots, boot, seed, max_attempts };
+    async fn claim(&self, turns: Vec<store::Turn>, slots: usize) -> Result<store::Claimed, StoreError> {
+        let claim = Claim { turns, slots, boot: self.boot, seed: rand::rng().random() };
         match self.store.write(Write::Claim(claim)).await {
-            Ok(Written::Claimed(claimed)) => Ok(claimed.messages),
+            Ok(Written::Claimed(claimed)) => Ok(claimed),
             Ok(_) | Err(StoreError::Full(_)) => {
                 tokio::time::sleep(BUSY).await;
-                Ok(Vec::new())
+                Ok(store::Claimed::default())
             }
             Err(error) => Err(error),
         }
     }
 
-    /// Posts one message and writes down what came of it; says why, if all sending must stop.
-    async fn post(self: Arc<Self>, message: Message) -> Option<String> {
-        let number = message.attempts.last()?.number;
-        let attempt = message.attempts.last()?.id(message.id);
-        let outcome = self.client.create(&request(&message, self.public_url.as_deref())?).await;
-        let Settlement { fact, stop } = settle(outcome, number, &self.policy, self.clock.now(), rand::rng().random());
+    /// Posts one message and writes down what came of it; says what that means for the others.
+    async fn post(self: Arc<Self>, message: Message) -> Signal {
+        let Some(attempt) = message.attempts.last() else { return Signal::Silence };
+        let (number, attempt) = (attempt.number, attempt.id(message.id));
+        let Some(request) = request(&message, self.public_url.as_deref()) else { return Signal::Silence };
+        let outcome = self.client.create(&request).await;
+        let Settlement { fact, signal } = settle(outcome, number, &self.policy, self.clock.now(), rand::rng().random());
+        let settle = Write::Settle(Settle { attempt, fact, source: Source::Job });
+        if let Err(error) = self.write(settle).await {
+            tracing::error!(%error, message_id = %message.id, "an outcome could not be stored: it becomes unknown");
+        }
+        signal
+    }
+
+    /// A busy store is waited for: what came of a request is not thrown away.
+    async fn write(&self, write: Write) -> Result<Written, StoreError> {
         loop {
-            let settle = Settle { attempt, fact: fact.clone(), source: Source::Job };
-            match self.store.write(Write::Settle(settle)).await {
-                Ok(_) => return stop,
+            match self.store.write(write.clone()).await {
                 Err(StoreError::Full(_)) => tokio::time::sleep(BUSY).await,
-                Err(error) => {
-                    tracing::error!(%error, message_id = %message.id, "an outcome could not be stored: it becomes unknown");
-                    return stop;
-                }
+                result => return result,
             }
         }
     }
 
-    /// Twilio refused us: nothing is sent until it lets us in again.
-    async fn land(&self, stopped: Option<String>, stop: &mut watch::Receiver<bool>) {
-        let Some(detail) = stopped else { return };
+    async fn land(&self, signal: Option<Signal>, width: &mut Width, stop: &mut watch::Receiver<bool>) {
+        match signal {
+            Some(Signal::Calm) => width.grow(),
+            Some(Signal::TooMany) => width.shrink(),
+            Some(Signal::Refused(detail)) => {
+                let cause = Cause::Credentials(detail.clone());
+                if let Err(error) = self.write(Write::Pause(Scope::Account, cause)).await {
+                    tracing::error!(%error, "the pause could not be stored");
+                }
+                self.knock(detail, stop).await;
+            }
+            Some(Signal::Silence) | None => {}
+        }
+    }
+
+    /// Why Twilio refused us when bluetick last ran.
+    fn was_refused(&self) -> Option<String> {
+        let pauses = self.store.read().and_then(|snapshot| snapshot.active_pauses()).unwrap_or_default();
+        pauses.into_iter().find_map(|paused| match (paused.scope, paused.cause) {
+            (Scope::Account, Cause::Credentials(detail)) => Some(detail),
+            _ => None,
+        })
+    }
+
+    /// Twilio refused us: nothing is sent until it lets us in again, or a person says so.
+    async fn knock(&self, detail: String, stop: &mut watch::Receiver<bool>) {
         let action = "check account_sid, auth_token or the API key in the [twilio] section".to_owned();
         if self.board.raise(Alert { code: STOPPED, detail: detail.clone(), action, is_blocking: true }) {
             tracing::error!(reason = %detail, "Twilio refuses our credentials: sending has stopped, nothing failed");
         }
-        let pause = Duration::from_millis(self.options.probe_after_ms);
+        let pause = Duration::from_millis(self.policy.probe_after_ms);
         let probe = ListQuery { page_size: Some(1), ..ListQuery::default() };
-        while !*stop.borrow() {
-            wait(stop, pause).await;
+        let mut waited = Duration::ZERO;
+        while !*stop.borrow() && self.was_refused().is_some() {
+            let step = KNOCK.min(pause);
+            wait(stop, step).await;
+            waited += step;
+            if waited < pause {
+                continue;
+            }
+            waited = Duration::ZERO;
             if self.client.list(&probe).await.is_ok() {
-                self.board.clear(STOPPED);
+                if let Err(error) = self.write(Write::Resume(Scope::Account)).await {
+                    tracing::error!(%error, "the end of the pause could not be stored");
+                }
                 tracing::info!("Twilio lets us in again: sending goes on");
-                return;
+                break;
             }
         }
+        self.board.clear(STOPPED);
     }
 }
 
-/// Waits, but not past the stop.
-async fn wait(stop: &mut watch::Receiver<bool>, pause: Duration) {
-    let _ = tokio::time::timeout(pause, stop.wait_for(|stop| *stop)).await;
+/// How fast it goes at this moment.
+struct Pace {
+    pacer: Pacer,
+    width: Width,
 }

@@ -31,6 +31,30 @@ pub enum Handing {
         /// What was seen instead of an answer.
         detail: String,
     },
+    /// The answer did not say, and Twilio has no trace of it.
+    Absent {
+        /// What was seen instead of an answer.
+        detail: String,
+    },
+}
+
+/// What of a draft is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Form {
+    /// What was asked for.
+    AsAsked,
+    /// The fallback template, because free text would not be let through.
+    Fallback,
+}
+
+impl Form {
+    /// Its name in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AsAsked => "as_asked",
+            Self::Fallback => "fallback",
+        }
+    }
 }
 
 /// One attempt of a message.
@@ -46,8 +70,13 @@ pub struct Attempt {
     pub started_at: Time,
     /// When the answer, or the lack of one, was stored.
     pub answered_at: Option<Time>,
+    /// What of the draft was sent.
+    pub form: Form,
     /// What became of the handing.
     pub handing: Handing,
+    /// Whether another attempt was made though nobody knew what became of this one: should it show up after all, the
+    /// person may have got the message twice.
+    pub is_written_off: bool,
     /// What is known of the delivery.
     pub receipt: Receipt,
 }
@@ -66,6 +95,31 @@ impl Attempt {
     /// Whether a request of this attempt may still be at work.
     pub fn is_in_flight(&self) -> bool {
         self.handing == Handing::InFlight
+    }
+
+    /// Whether nobody knows if Twilio has it.
+    pub fn is_lost(&self) -> bool {
+        matches!(self.handing, Handing::Unknown { .. } | Handing::Absent { .. })
+    }
+
+    /// Whether Twilio has it, or had it.
+    pub fn is_at_twilio(&self) -> bool {
+        self.handing == Handing::Accepted || self.sid().is_some()
+    }
+
+    /// Whether it is known to have failed: refused, or reported so.
+    pub fn has_failed(&self) -> bool {
+        let is_refused = matches!(self.handing, Handing::Refused { .. }) && self.sid().is_none();
+        is_refused || self.receipt.history().any(|(word, _)| word.is_failure())
+    }
+
+    /// The error codes that say why it failed.
+    pub fn codes(&self) -> impl Iterator<Item = u32> + '_ {
+        let refusal = match &self.handing {
+            Handing::Refused { code, .. } => *code,
+            _ => None,
+        };
+        refusal.into_iter().chain(self.receipt.codes.iter().copied())
     }
 
     /// When Twilio said `word`, if it told us at the time.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::address::Address;
+use super::policy::OnUnknown;
 use crate::clock::Time;
 
 /// Twilio's own bound on `Body`, in characters.
@@ -36,14 +37,42 @@ pub enum Content {
         caption: Option<String>,
     },
     /// An approved template.
-    Template {
-        /// `HX…`
-        sid: String,
-        /// Its variables.
-        variables: BTreeMap<String, String>,
-    },
+    Template(Template),
     /// A message sent without us: its content was never ours.
     Elsewhere,
+}
+
+/// An approved template, filled in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Template {
+    /// `HX…`
+    pub sid: String,
+    /// Its variables.
+    pub variables: BTreeMap<String, String>,
+}
+
+/// What a message is for, in WhatsApp's words: who wants no marketing may still want the rest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Category {
+    /// Offers and news.
+    Marketing,
+    /// About something the person did or has.
+    #[default]
+    Utility,
+    /// One-time codes.
+    Authentication,
+}
+
+impl Category {
+    /// Its name in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Marketing => "marketing",
+            Self::Utility => "utility",
+            Self::Authentication => "authentication",
+        }
+    }
 }
 
 /// Whose turn comes first when a sender is busy.
@@ -94,6 +123,14 @@ pub struct Draft {
     pub send_at: Option<Time>,
     /// Not after this.
     pub expires_at: Option<Time>,
+    /// What it is for.
+    pub category: Category,
+    /// What goes instead when free text would not be let through.
+    pub fallback: Option<Template>,
+    /// Whether it may be sent again where the first may have arrived all the same.
+    pub may_duplicate: bool,
+    /// What to do when Twilio provably has no trace of an attempt; the configured policy where it is absent.
+    pub on_unknown: Option<OnUnknown>,
 }
 
 /// A send as it was asked for, before anything is known about it.
@@ -123,6 +160,14 @@ pub struct Wish {
     pub send_at: Option<Time>,
     /// Not after this.
     pub expires_at: Option<Time>,
+    /// What it is for; marketing if it is absent and the message is a bulk one, else utility.
+    pub category: Option<Category>,
+    /// What goes instead when free text would not be let through.
+    pub fallback: Option<Template>,
+    /// Whether it may be sent again where the first may have arrived all the same.
+    pub may_duplicate: bool,
+    /// What to do when Twilio provably has no trace of an attempt.
+    pub on_unknown: Option<OnUnknown>,
 }
 
 /// One thing wrong with a wish, in words that say what to do.
@@ -135,6 +180,25 @@ pub struct Flaw {
 }
 
 impl Draft {
+    /// A draft with nothing but what it must have.
+    pub fn new(to: Address, from: Address, content: Content) -> Self {
+        Self {
+            to,
+            from,
+            content,
+            reference: None,
+            tags: Vec::new(),
+            metadata: BTreeMap::new(),
+            priority: Priority::Normal,
+            send_at: None,
+            expires_at: None,
+            category: Category::Utility,
+            fallback: None,
+            may_duplicate: false,
+            on_unknown: None,
+        }
+    }
+
     /// Checks a wish; every flaw is named, not only the first.
     pub fn check(wish: Wish, default_from: Option<&Address>, now: Time) -> Result<Self, Vec<Flaw>> {
         let mut flaws = Flaws::default();
@@ -142,8 +206,10 @@ impl Draft {
         let from = flaws.take("from", sender(wish.from.as_deref(), default_from));
         flaws.check_names(&wish);
         flaws.check_times(&wish, now);
-        let Wish { body, media_url, content_sid, variables, .. } = wish;
+        let default_category = if wish.priority == Priority::Bulk { Category::Marketing } else { Category::Utility };
+        let Wish { body, media_url, content_sid, variables, fallback, .. } = wish;
         let content = flaws.content(body, media_url, content_sid, variables);
+        flaws.check_fallback(fallback.as_ref(), content.as_ref());
         match (to, from, content) {
             (Some(to), Some(from), Some(content)) if flaws.0.is_empty() => Ok(Self {
                 to,
@@ -155,6 +221,10 @@ impl Draft {
                 priority: wish.priority,
                 send_at: wish.send_at,
                 expires_at: wish.expires_at,
+                category: wish.category.unwrap_or(default_category),
+                fallback,
+                may_duplicate: wish.may_duplicate,
+                on_unknown: wish.on_unknown,
             }),
             _ => Err(flaws.0),
         }
@@ -198,9 +268,9 @@ impl Flaws {
             self.add("body", format!("is longer than {MAX_BODY} characters, which Twilio refuses: split it"));
         }
         self.check_media(&urls);
-        self.check_template(template.as_deref(), &variables);
+        self.check_template(["content_sid", "variables"], template.as_deref(), &variables);
         let content = match (body, urls.is_empty(), template) {
-            (None, true, Some(sid)) => Content::Template { sid, variables },
+            (None, true, Some(sid)) => Content::Template(Template { sid, variables }),
             (_, _, Some(_)) => {
                 self.add("content_sid", "goes alone: leave body and media_url out, the template has its own");
                 return None;
@@ -229,17 +299,26 @@ impl Flaws {
         }
     }
 
-    fn check_template(&mut self, sid: Option<&str>, variables: &BTreeMap<String, String>) {
+    fn check_fallback(&mut self, fallback: Option<&Template>, content: Option<&Content>) {
+        let Some(Template { sid, variables }) = fallback else { return };
+        self.check_template(["fallback.content_sid", "fallback.variables"], Some(sid), variables);
+        if matches!(content, Some(Content::Template(_))) {
+            self.add("fallback", "is for free text and files: a template needs none, it may be sent at any time");
+        }
+    }
+
+    /// The fields go by the names under which they were asked for: the SID's first, then the variables'.
+    fn check_template(&mut self, fields: [&'static str; 2], sid: Option<&str>, variables: &BTreeMap<String, String>) {
         let is_template = |sid: &str| {
             sid.strip_prefix("HX").is_some_and(|rest| rest.len() == 32 && rest.bytes().all(|b| b.is_ascii_hexdigit()))
         };
         if sid.is_some_and(|sid| !is_template(sid)) {
-            self.add("content_sid", "is no template SID: HX and 32 hex digits, as the Twilio Console shows it");
+            self.add(fields[0], "is no template SID: HX and 32 hex digits, as the Twilio Console shows it");
         }
         if sid.is_none() && !variables.is_empty() {
-            self.add("variables", "belong to a template: add its content_sid");
+            self.add(fields[1], "belong to a template: add its content_sid");
         }
-        self.check_pairs("variables", variables);
+        self.check_pairs(fields[1], variables);
     }
 
     fn check_names(&mut self, wish: &Wish) {
@@ -308,6 +387,28 @@ mod tests {
         assert!(flaws(Wish { content_sid: sid, body: None, ..wish() }).is_empty());
         let variables = BTreeMap::from([("1".to_owned(), "x".to_owned())]);
         assert_eq!(flaws(Wish { variables, ..wish() }), ["variables"]);
+    }
+
+    #[test]
+    fn a_fallback_is_a_template_beside_free_text() {
+        let fallback = |sid: &str| Some(Template { sid: sid.to_owned(), variables: BTreeMap::new() });
+        let sid = "HX0123456789abcdef0123456789abcdef";
+        assert!(flaws(Wish { fallback: fallback(sid), ..wish() }).is_empty());
+        assert_eq!(flaws(Wish { fallback: fallback("HX1"), ..wish() }), ["fallback.content_sid"]);
+        let template = Wish { fallback: fallback(sid), content_sid: Some(sid.to_owned()), body: None, ..wish() };
+        assert_eq!(flaws(template), ["fallback"]);
+    }
+
+    #[test]
+    fn bulk_is_marketing_unless_it_says_otherwise() {
+        let category = |wish: Wish| {
+            let from = Address::Phone("+15550001111".into());
+            Draft::check(wish, Some(&from), Time(0)).expect("a good wish").category
+        };
+        assert_eq!(category(wish()), Category::Utility);
+        assert_eq!(category(Wish { priority: Priority::Bulk, ..wish() }), Category::Marketing);
+        let newsletter = Wish { priority: Priority::Bulk, category: Some(Category::Utility), ..wish() };
+        assert_eq!(category(newsletter), Category::Utility);
     }
 
     #[test]

@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::attempt::Form;
+use super::failure::OptOut;
 use super::id::Sid;
 use super::status::Word;
 use crate::clock::Time;
@@ -31,6 +33,8 @@ pub enum Fact {
         nonce: [u8; 16],
         /// Which start of bluetick owns it.
         boot: u64,
+        /// What of the draft is sent.
+        form: Form,
     },
     /// Twilio answered with a SID.
     Sent {
@@ -81,10 +85,103 @@ pub enum Fact {
         /// Why it failed.
         code: Option<u32>,
     },
-    /// Canceled before its first attempt.
+    /// Canceled while it waited.
     Canceled,
     /// Its time ran out before it was sent.
     Expired,
+    /// Twilio was asked, and is asked again then; never, once patience is spent.
+    Asked {
+        /// Which attempt.
+        attempt: u8,
+        /// When to ask again.
+        ask_at: Option<Time>,
+    },
+    /// It is proven that Twilio has no trace of it.
+    Absent {
+        /// Which attempt.
+        attempt: u8,
+    },
+    /// Another attempt is made.
+    Retried {
+        /// Which attempt it follows.
+        attempt: u8,
+        /// When it may start.
+        due: Time,
+        /// Why.
+        why: Why,
+    },
+    /// It waits for a person, or for something only a person can change.
+    Held {
+        /// What for.
+        why: Hold,
+    },
+    /// It waits no longer.
+    Released {
+        /// When the next attempt may start.
+        due: Time,
+    },
+    /// It lets others go first.
+    Deferred {
+        /// When its turn comes.
+        due: Time,
+        /// What for.
+        why: Wait,
+    },
+    /// It is not sent, because the person does not want it.
+    Suppressed {
+        /// What they do not want.
+        scope: OptOut,
+    },
+    /// It is not sent, because Twilio would not let free text through.
+    WindowClosed {
+        /// When the window closed, if it ever was open.
+        at: Option<Time>,
+    },
+    /// Twilio has no trace of an attempt, and it is not sent again.
+    GivenUp {
+        /// Which attempt.
+        attempt: u8,
+    },
+}
+
+/// Why another attempt is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Why {
+    /// The last one failed in a way that passes by itself.
+    Failure(u32),
+    /// Something else must be repaired first, and its scope is paused until then.
+    Paused(u32),
+    /// Free text was not let through: the fallback goes.
+    Fallback(u32),
+    /// The last one is absent at Twilio.
+    Absence,
+    /// A person asked for it.
+    Operator,
+}
+
+/// What a held message waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Hold {
+    /// The person who held it.
+    Operator,
+    /// The recipient's next message.
+    WindowClosed {
+        /// When the window closed, if it ever was open.
+        at: Option<Time>,
+    },
+    /// Someone to decide whether an attempt that Twilio has no trace of is made again.
+    Unknown,
+    /// The end of this template's pause.
+    Template(String),
+}
+
+/// What a message lets go first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Wait {
+    /// Earlier messages of this sender to this person: WhatsApp's pair rate.
+    Pair,
+    /// The same words to the same person, of which nobody knows yet whether they went.
+    Twin,
 }
 
 impl Fact {
@@ -101,6 +198,15 @@ impl Fact {
             Self::Reported { .. } => "reported",
             Self::Canceled => "canceled",
             Self::Expired => "expired",
+            Self::Asked { .. } => "asked",
+            Self::Absent { .. } => "absent",
+            Self::Retried { .. } => "retried",
+            Self::Held { .. } => "held",
+            Self::Released { .. } => "released",
+            Self::Deferred { .. } => "deferred",
+            Self::Suppressed { .. } => "suppressed",
+            Self::WindowClosed { .. } => "window_closed",
+            Self::GivenUp { .. } => "given_up",
         }
     }
 
@@ -111,9 +217,21 @@ impl Fact {
             | Self::Refused { attempt, .. }
             | Self::NotProcessed { attempt, .. }
             | Self::Unclear { attempt, .. }
-            | Self::Reported { attempt, .. } => Some(*attempt),
+            | Self::Reported { attempt, .. }
+            | Self::Asked { attempt, .. }
+            | Self::Absent { attempt }
+            | Self::Retried { attempt, .. }
+            | Self::GivenUp { attempt } => Some(*attempt),
             Self::Adopted { .. } => Some(1),
-            Self::Accepted { .. } | Self::Claimed { .. } | Self::Canceled | Self::Expired => None,
+            Self::Accepted { .. }
+            | Self::Claimed { .. }
+            | Self::Canceled
+            | Self::Expired
+            | Self::Held { .. }
+            | Self::Released { .. }
+            | Self::Deferred { .. }
+            | Self::Suppressed { .. }
+            | Self::WindowClosed { .. } => None,
         }
     }
 }
@@ -170,13 +288,30 @@ pub struct Journal {
     pub dropped: u32,
 }
 
+impl Row {
+    /// Whether the fact only moves the date that this row set.
+    fn is_outdated_by(&self, fact: &Fact, source: Source) -> bool {
+        let is_same_kind = match (&self.fact, fact) {
+            (Fact::Asked { attempt: old, .. }, Fact::Asked { attempt: new, .. }) => old == new,
+            (Fact::Deferred { why: old, .. }, Fact::Deferred { why: new, .. }) => old == new,
+            _ => false,
+        };
+        self.source == source && is_same_kind
+    }
+}
+
 impl Journal {
     /// Writes a fact down. A report that was made before raises the count of its row: reports join, so their order
-    /// does not matter; every other fact is a row of its own.
+    /// does not matter. So does one more date of the same kind right after the last: only the newest date holds. Every
+    /// other fact is a row of its own.
     pub fn write(&mut self, fact: Fact, source: Source, now: Time) {
         let is_report = matches!(fact, Fact::Reported { .. });
         let is_known = |row: &&mut Row| is_report && row.source == source && row.fact == fact;
         if let Some(row) = self.rows.iter_mut().find(is_known) {
+            row.count = row.count.saturating_add(1);
+            row.last_at = row.last_at.max(now);
+        } else if let Some(row) = self.rows.last_mut().filter(|row| row.is_outdated_by(&fact, source)) {
+            row.fact = fact;
             row.count = row.count.saturating_add(1);
             row.last_at = row.last_at.max(now);
         } else if self.rows.len() < MAX_ROWS {

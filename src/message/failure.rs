@@ -78,6 +78,16 @@ pub enum OptOut {
     All,
 }
 
+impl OptOut {
+    /// The word for it in JSON and in `failures.tsv`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Marketing => "marketing",
+            Self::All => "all",
+        }
+    }
+}
+
 /// Who can end the failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -5,9 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::attempt::{Attempt, Handing};
-use super::draft::{Content, Draft, Priority};
-use super::fact::{Fact, Journal, Source};
+use super::attempt::{Attempt, Form, Handing};
+use super::draft::Draft;
+use super::fact::{Fact, Hold, Journal, Source, Wait};
+use super::failure::OptOut;
 use super::id::{MessageId, Sid};
 use super::receipt::{Evidence, Seen};
 use super::status::{Status, Word};
@@ -25,10 +26,19 @@ pub enum Origin {
 /// An end that is ours, not Twilio's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ending {
-    /// Canceled before its first attempt.
+    /// Canceled while it waited.
     Canceled,
     /// Its time ran out.
     Expired,
+    /// The person does not want it.
+    Suppressed(OptOut),
+    /// Free text would not have been let through, and there was no fallback.
+    WindowClosed {
+        /// When the window closed, if it ever was open.
+        at: Option<Time>,
+    },
+    /// Twilio has no trace of it, and it was not to be sent again.
+    GivenUp,
 }
 
 /// What is done next with a message.
@@ -57,6 +67,19 @@ pub struct Next {
     pub step: Step,
     /// When.
     pub due: Time,
+    /// What need not be asked again when it is due.
+    pub pass: Pass,
+}
+
+/// What was settled for a message before it is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Pass {
+    /// Nothing.
+    None,
+    /// Its turn at the person: it has let others go first already.
+    Turn,
+    /// A person released it, whatever the window.
+    Released,
 }
 
 /// The record of a send.
@@ -80,6 +103,8 @@ pub struct Message {
     pub attempts: Vec<Attempt>,
     /// Its end, where that is ours.
     pub ending: Option<Ending>,
+    /// What it waits for, if only a person or their message can change that.
+    pub hold: Option<Hold>,
     /// The one next thing to do.
     pub next: Option<Next>,
     /// What happened, and who told us.
@@ -95,11 +120,25 @@ pub struct Change {
     pub after: Status,
     /// Whether anything new was learned: only then is the team's app told.
     pub grew: bool,
+    /// Whether it was found to have gone out twice.
+    pub is_new_duplicate: bool,
 }
 
-/// It is too late to cancel: an attempt has begun, or it has ended.
+impl Change {
+    /// This change and the one that followed from it, told as one.
+    pub fn then(self, next: Self) -> Self {
+        Self {
+            before: self.before,
+            after: next.after,
+            grew: self.grew || next.grew,
+            is_new_duplicate: self.is_new_duplicate || next.is_new_duplicate,
+        }
+    }
+}
+
+/// It is too late to cancel: it is on its way, or it has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("only a message that waits for its first attempt can be canceled")]
+#[error("only a message that waits (pending or held) can be canceled")]
 pub struct TooLate;
 
 impl Message {
@@ -142,6 +181,7 @@ impl Message {
             updated_at: now,
             attempts: Vec::new(),
             ending: None,
+            hold: None,
             next: None,
             journal: Journal::default(),
         }
@@ -149,28 +189,26 @@ impl Message {
 
     /// The one entry for change.
     pub fn apply(&mut self, fact: Fact, source: Source, now: Time) -> Change {
-        let before = self.status();
+        let (before, was_duplicate) = (self.status(), self.is_duplicate());
         let grew = self.take_in(&fact, source, now);
         self.journal.write(fact, source, now);
         self.updated_at = self.updated_at.max(now);
         let after = self.status();
-        Change { grew: grew || before != after, before, after }
+        let is_new_duplicate = !was_duplicate && self.is_duplicate();
+        Change { grew: grew || is_new_duplicate || before != after, before, after, is_new_duplicate }
     }
 
     fn take_in(&mut self, fact: &Fact, source: Source, now: Time) -> bool {
         match fact {
-            Fact::Accepted { due } => {
-                self.next = Some(Next { step: Step::Send, due: *due });
-                true
-            }
+            Fact::Accepted { due } => self.send(*due, Pass::None),
             Fact::Adopted { sid } => {
-                let number = self.open_attempt([0; 16], 0, now);
+                let number = self.open_attempt([0; 16], 0, Form::AsAsked, now);
                 self.answer(number, Handing::Accepted, now);
                 self.attempt_mut(number).is_some_and(|attempt| attempt.receipt.sids.insert(*sid))
             }
-            Fact::Claimed { nonce, boot } => {
-                self.next = None;
-                self.open_attempt(*nonce, *boot, now);
+            Fact::Claimed { nonce, boot, form } => {
+                (self.next, self.hold) = (None, None);
+                self.open_attempt(*nonce, *boot, *form, now);
                 true
             }
             Fact::Sent { attempt, sid, word, ask_at } => {
@@ -183,10 +221,8 @@ impl Message {
             }
             Fact::NotProcessed { attempt, detail, retry_at } => {
                 let is_new = self.answer(*attempt, Handing::NotProcessed { detail: detail.clone() }, now);
-                if is_new {
-                    self.next = Some(Next { step: Step::Send, due: *retry_at });
-                }
-                is_new
+                let is_proven = self.attempt(*attempt).is_some_and(|attempt| !attempt.is_at_twilio());
+                is_new && is_proven && self.send(*retry_at, Pass::None)
             }
             Fact::Unclear { attempt, detail, ask_at } => {
                 let is_new = self.answer(*attempt, Handing::Unknown { detail: detail.clone() }, now);
@@ -198,203 +234,148 @@ impl Message {
             Fact::Reported { attempt, sid, word, code } => self.report(*attempt, *sid, word, *code, seen(source, now)),
             Fact::Canceled => self.end(Ending::Canceled),
             Fact::Expired => self.end(Ending::Expired),
+            Fact::Suppressed { scope } => self.end(Ending::Suppressed(*scope)),
+            Fact::WindowClosed { at } => self.end(Ending::WindowClosed { at: *at }),
+            Fact::GivenUp { .. } => self.end(Ending::GivenUp),
+            Fact::Asked { ask_at, .. } => {
+                match ask_at {
+                    Some(at) => self.ask(*at),
+                    None => self.next = None,
+                }
+                false
+            }
+            Fact::Absent { attempt } => self.miss(*attempt),
+            Fact::Retried { due, .. } => self.send(*due, Pass::None),
+            Fact::Released { due } => {
+                let is_by_person = matches!(source, Source::Api | Source::Operator);
+                self.send(*due, if is_by_person { Pass::Released } else { Pass::None })
+            }
+            Fact::Deferred { due, why } => {
+                let pass = match (why, self.next.map(|next| next.pass)) {
+                    (_, Some(Pass::Released)) => Pass::Released,
+                    (Wait::Pair, _) => Pass::Turn,
+                    (Wait::Twin, pass) => pass.unwrap_or(Pass::None),
+                };
+                self.send(*due, pass);
+                false
+            }
+            Fact::Held { why } => {
+                (self.hold, self.next) = (Some(why.clone()), None);
+                true
+            }
         }
     }
 
-    fn open_attempt(&mut self, nonce: [u8; 16], boot: u64, now: Time) -> u8 {
+    /// It is handed over at `due`, whatever it waited for or ended in before.
+    fn send(&mut self, due: Time, pass: Pass) -> bool {
+        (self.hold, self.ending) = (None, None);
+        self.next = Some(Next { step: Step::Send, due, pass });
+        true
+    }
+
+    fn open_attempt(&mut self, nonce: [u8; 16], boot: u64, form: Form, now: Time) -> u8 {
         let number = self.attempts.last().map_or(1, |attempt| attempt.number.saturating_add(1));
         // What was proven not to have been taken leaves no trace at Twilio; the journal remembers it.
         self.attempts.retain(|attempt| !matches!(attempt.handing, Handing::NotProcessed { .. }));
+        for attempt in &mut self.attempts {
+            attempt.is_written_off |= attempt.is_lost();
+        }
         self.attempts.push(Attempt {
             number,
             nonce,
             boot,
             started_at: now,
             answered_at: None,
+            form,
             handing: Handing::InFlight,
+            is_written_off: false,
             receipt: Default::default(),
         });
         number
     }
 
-    /// What the request itself brought back. Evidence that Twilio has the message outlives a later lack of an answer.
+    /// What the request itself brought back. Evidence that Twilio has the message outlives every other answer.
     fn answer(&mut self, number: u8, handing: Handing, now: Time) -> bool {
         let Some(attempt) = self.attempt_mut(number) else { return false };
         let is_open = match (&attempt.handing, &handing) {
             (Handing::InFlight, _) => true,
-            (Handing::Unknown { .. }, answer) => !matches!(answer, Handing::Unknown { .. }),
+            (Handing::Unknown { .. } | Handing::Absent { .. }, answer) => !matches!(answer, Handing::Unknown { .. }),
             _ => false,
         };
         if is_open {
-            let is_bound = !attempt.receipt.sids.is_empty() && matches!(handing, Handing::Unknown { .. });
+            let is_bound = !attempt.receipt.sids.is_empty();
             attempt.handing = if is_bound { Handing::Accepted } else { handing };
         }
         attempt.answered_at = attempt.answered_at.or(Some(now));
         is_open
     }
 
+    /// Twilio does not list it, long after its answer was lost.
+    fn miss(&mut self, number: u8) -> bool {
+        let Some(attempt) = self.attempt_mut(number) else { return false };
+        let Handing::Unknown { detail } = &attempt.handing else { return false };
+        attempt.handing = Handing::Absent { detail: detail.clone() };
+        self.next = None;
+        true
+    }
+
     /// A callback to an attempt's own path proves that Twilio has it, whatever the request brought back.
     fn report(&mut self, number: u8, sid: Sid, word: &Word, code: Option<u32>, seen: Seen) -> bool {
         let Some(attempt) = self.attempt_mut(number) else { return false };
-        if !matches!(attempt.handing, Handing::InFlight) {
+        let was_thought_lost = attempt.is_lost() || matches!(attempt.handing, Handing::NotProcessed { .. });
+        if !attempt.is_in_flight() {
             attempt.handing = Handing::Accepted;
         }
-        self.observe(number, Evidence { word, code, sid: Some(sid), seen })
+        let grew = self.observe(number, Evidence { word, code, sid: Some(sid), seen });
+        if was_thought_lost {
+            // It went out after all: nothing is sent, nobody is asked, and no end of ours holds.
+            (self.hold, self.ending) = (None, None);
+            self.next = self.next.filter(|next| next.step != Step::Send);
+        }
+        grew
     }
 
     fn observe(&mut self, number: u8, evidence: Evidence<'_>) -> bool {
         let Some(attempt) = self.attempt_mut(number) else { return false };
         let grew = attempt.receipt.observe(evidence);
-        let is_known_at_twilio = !attempt.receipt.sids.is_empty();
+        let has_arrived = self.has_arrived();
         let has_no_more = self.has_no_more_to_tell();
         self.next = self.next.filter(|next| match next.step {
-            Step::Send => !is_known_at_twilio,
+            Step::Send => !has_arrived,
             Step::Reconcile => !has_no_more,
         });
+        if has_arrived {
+            self.hold = None;
+        }
         grew
     }
 
     /// Whether asking Twilio could teach nothing: somebody read it, or the latest attempt is known to have failed.
     /// Says the same whatever order the evidence came in.
-    fn has_no_more_to_tell(&self) -> bool {
+    pub(super) fn has_no_more_to_tell(&self) -> bool {
         let is_read = self.attempts.iter().any(|attempt| attempt.receipt.seen(&Word::Read).is_some());
         let has_failed = |attempt: &Attempt| attempt.receipt.history().any(|(word, _)| word.is_failure());
         is_read || self.attempts.last().is_some_and(has_failed)
     }
 
     fn ask(&mut self, at: Time) {
-        self.next = (!self.has_no_more_to_tell()).then_some(Next { step: Step::Reconcile, due: at });
+        let is_waiting = self.hold.is_some() || self.next.is_some_and(|next| next.step == Step::Send);
+        if !is_waiting {
+            let next = Next { step: Step::Reconcile, due: at, pass: Pass::None };
+            self.next = (!self.has_no_more_to_tell()).then_some(next);
+        }
     }
 
     fn end(&mut self, ending: Ending) -> bool {
         if self.ending.is_some() || self.status().is_end() {
             return false;
         }
-        self.ending = Some(ending);
-        self.next = None;
+        (self.ending, self.hold, self.next) = (Some(ending), None, None);
         true
     }
 
     fn attempt_mut(&mut self, number: u8) -> Option<&mut Attempt> {
         self.attempts.iter_mut().find(|attempt| attempt.number == number)
-    }
-
-    /// The attempt with this number.
-    pub fn attempt(&self, number: u8) -> Option<&Attempt> {
-        self.attempts.iter().find(|attempt| attempt.number == number)
-    }
-
-    /// The attempt that Twilio names so.
-    pub fn attempt_with(&self, sid: Sid) -> Option<&Attempt> {
-        self.attempts.iter().find(|attempt| attempt.receipt.sids.contains(&sid))
-    }
-
-    /// How far the message has come: the furthest arrival of any attempt; else what is still to do; else what the
-    /// latest attempt came to.
-    pub fn status(&self) -> Status {
-        let words = self.attempts.iter().filter_map(|attempt| attempt.receipt.word());
-        if let Some(word) = words.max().filter(Word::is_arrival) {
-            return Status::Twilio(word);
-        }
-        match self.ending {
-            Some(Ending::Canceled) => return Status::Canceled,
-            Some(Ending::Expired) => return Status::Expired,
-            None => {}
-        }
-        if self.next.is_some_and(|next| next.step == Step::Send) {
-            return Status::Pending;
-        }
-        let Some(attempt) = self.attempts.last() else { return Status::Pending };
-        match (&attempt.handing, attempt.receipt.word()) {
-            (Handing::Refused { .. }, None) => Status::Refused,
-            (_, Some(word)) => Status::Twilio(word),
-            (Handing::InFlight, None) => Status::InFlight,
-            (Handing::Accepted, None) => Status::Twilio(Word::Accepted),
-            (Handing::NotProcessed { .. }, None) => Status::Pending,
-            (Handing::Unknown { .. }, None) => Status::Unknown,
-        }
-    }
-
-    /// Twilio's name for it: the one of the latest attempt that has any.
-    pub fn sid(&self) -> Option<Sid> {
-        self.attempts.iter().rev().find_map(Attempt::sid)
-    }
-
-    /// The error code that says why it failed, or failed once.
-    pub fn code(&self) -> Option<u32> {
-        self.attempts.iter().rev().find_map(|attempt| match &attempt.handing {
-            Handing::Refused { code, .. } => *code,
-            _ => attempt.receipt.codes.first().copied(),
-        })
-    }
-
-    /// When the message was first seen at `word`, by any attempt.
-    pub fn time(&self, word: &Word) -> Option<Time> {
-        self.attempts.iter().filter_map(|attempt| attempt.time(word)).min()
-    }
-
-    /// Whether anyone saw `word`, or a word that implies it.
-    pub fn has_reached(&self, word: &Word) -> bool {
-        let implied = |attempt: &Attempt| match word {
-            Word::Sent => [Word::Sent, Word::Undelivered, Word::Delivered, Word::Read]
-                .iter()
-                .any(|word| attempt.receipt.seen(word).is_some()),
-            Word::Delivered => attempt.receipt.has_arrived(),
-            word => attempt.receipt.seen(word).is_some(),
-        };
-        self.attempts.iter().any(implied)
-    }
-
-    /// Whether it is at an end; a late `read` may still join.
-    pub fn is_settled(&self) -> bool {
-        self.status().is_end()
-    }
-
-    /// Whether Twilio said of one attempt both that it arrived and that it did not.
-    pub fn is_contradictory(&self) -> bool {
-        self.attempts.iter().any(|attempt| attempt.receipt.is_contradictory())
-    }
-
-    /// Whether the person may have got it twice.
-    pub fn is_duplicate(&self) -> bool {
-        let arrivals = self.attempts.iter().filter(|attempt| attempt.receipt.has_arrived()).count();
-        arrivals > 1 || self.attempts.iter().any(|attempt| attempt.receipt.sids.len() > 1)
-    }
-
-    /// Whether a person should look at it.
-    pub fn needs_attention(&self) -> bool {
-        let status = self.status();
-        status.is_failure() || matches!(status, Status::Unknown | Status::Held) || self.is_duplicate()
-    }
-
-    /// Whether a request of it may be at work at this moment.
-    pub fn is_in_flight(&self) -> bool {
-        self.attempts.last().is_some_and(Attempt::is_in_flight)
-    }
-
-    /// Its place in the queue: urgent ones have a lane of their own.
-    pub fn priority(&self) -> Priority {
-        self.draft.priority
-    }
-
-    /// Whether it may be canceled: only before the first attempt.
-    pub fn may_cancel(&self) -> Result<(), TooLate> {
-        if self.attempts.is_empty() && self.ending.is_none() { Ok(()) } else { Err(TooLate) }
-    }
-
-    /// Whether its time ran out before it could be sent, or its attempts are used up.
-    pub fn has_expired(&self, max_attempts: u8, now: Time) -> bool {
-        let is_late = self.draft.expires_at.is_some_and(|at| now >= at);
-        is_late || self.attempts.last().is_some_and(|attempt| attempt.number >= max_attempts)
-    }
-
-    /// The text a person sees, where we know it.
-    pub fn body(&self) -> Option<&str> {
-        match &self.draft.content {
-            Content::Text(text) => Some(text),
-            Content::Media { caption, .. } => caption.as_deref(),
-            Content::Template { .. } | Content::Elsewhere => None,
-        }
     }
 }
 

@@ -33,11 +33,23 @@ pub enum Count {
     Duplicate,
     /// A message from a person to us.
     Inbound,
+    /// An attempt that followed one which failed.
+    Retried,
+    /// An attempt that followed one which Twilio had no trace of.
+    Resent,
+    /// An attempt that was the fallback template.
+    Fallback,
+    /// It was not sent, because the person does not want it; counted as canceled too.
+    Suppressed,
+    /// A status, or an inbound message, that no callback told of and asking found.
+    Missed,
+    /// A message whose end asking found, or an inbound message that it found.
+    Healed,
 }
 
 impl Count {
     /// All of them, in the order in which they are stored.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 18] = [
         Self::Accepted,
         Self::Sent,
         Self::Delivered,
@@ -50,6 +62,12 @@ impl Count {
         Self::Unknown,
         Self::Duplicate,
         Self::Inbound,
+        Self::Retried,
+        Self::Resent,
+        Self::Fallback,
+        Self::Suppressed,
+        Self::Missed,
+        Self::Healed,
     ];
 }
 

@@ -1,6 +1,6 @@
 //! What one record adds to the numbers.
 
-use crate::message::{Message, Status, Word};
+use crate::message::{Form, Message, Source, Status, Word};
 
 use super::cell::{Cell, Count};
 use super::histogram::Histogram;
@@ -33,6 +33,7 @@ pub fn share(message: &Message) -> Share {
     if message.is_duplicate() {
         counts.push(Count::Duplicate);
     }
+    counts.extend(detours(message));
     let sent = message.time(&Word::Sent);
     let delivered = message.time(&Word::Delivered);
     Share {
@@ -44,9 +45,40 @@ pub fn share(message: &Message) -> Share {
     }
 }
 
-/// What an inbound message adds.
-pub fn inbound() -> Share {
-    Share { counts: vec![Count::Inbound], ..Share::default() }
+/// What its way had that others' had not: more attempts, the fallback, and statuses that no callback told.
+fn detours(message: &Message) -> impl Iterator<Item = Count> {
+    let resent = message.attempts.iter().filter(|attempt| attempt.is_written_off).count();
+    let failed = message.attempts.iter().rev().skip(1).filter(|attempt| attempt.has_failed()).count();
+    let fallbacks = message.attempts.iter().filter(|attempt| attempt.form == Form::Fallback).count();
+    let told = [Word::Sent, Word::Undelivered, Word::Failed, Word::Delivered, Word::Read];
+    let is_missed = |word: &Word| {
+        let seen = message.attempts.iter().filter_map(|attempt| attempt.receipt.seen(word));
+        seen.min().is_some_and(|seen| seen.untimed)
+    };
+    let missed = told.iter().filter(|word| is_missed(word)).count();
+    let is_healed = match message.status() {
+        Status::Twilio(word) if word.is_arrival() || word.is_failure() => is_missed(&word),
+        _ => false,
+    };
+    [
+        (Count::Resent, resent),
+        (Count::Retried, failed),
+        (Count::Fallback, fallbacks),
+        (Count::Missed, missed),
+        (Count::Healed, usize::from(is_healed)),
+        (Count::Suppressed, usize::from(message.status() == Status::Suppressed)),
+    ]
+    .into_iter()
+    .flat_map(|(count, times)| std::iter::repeat_n(count, times))
+}
+
+/// What an inbound message adds. One that we only found by asking was missed by its callback, and healed.
+pub fn inbound(source: Source) -> Share {
+    let mut counts = vec![Count::Inbound];
+    if source == Source::Poll {
+        counts.extend([Count::Missed, Count::Healed]);
+    }
+    Share { counts, ..Share::default() }
 }
 
 /// Where the message stands, if that is not told by how far it has come.

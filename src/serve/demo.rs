@@ -31,7 +31,7 @@ async fn run(args: DemoArgs) -> anyhow::Result<()> {
     let folder = folder(args.data)?;
     let mut config = Config::default();
     config.store.dir.clone_from(&folder);
-    let opened = store::start(&config.store, Clock::System)?;
+    let opened = store::start(&config.store, config.policy(), Clock::System)?;
     let listeners = listen_on(&mut config, args.listen)?;
     let url = format!("http://{}", listeners.address()?);
     let twilio = start_emulator(args.emulator, &url, args.quiet).await?;

@@ -23,7 +23,7 @@ use crate::cli::EmulateArgs;
 use crate::clock::Clock;
 use crate::config::{Config, Mode};
 use crate::http::{self, App, Listeners, Tally};
-use crate::jobs::send;
+use crate::jobs::{reconcile, send};
 use crate::message::Address;
 use crate::store::{self, Handle, Recover, Write, Written};
 use crate::twilio::{Client, Webhook};
@@ -38,7 +38,7 @@ const WATCH: Duration = Duration::from_millis(250);
 /// Runs until a signal says to stop.
 pub fn serve(config: Config) -> anyhow::Result<()> {
     actix_web::rt::System::new().block_on(async {
-        let opened = store::start(&config.store, Clock::System)?;
+        let opened = store::start(&config.store, config.policy(), Clock::System)?;
         let listeners = listen(&config)?;
         let house = House::start(config, opened, listeners).await?;
         println!("bluetick is ready at {}", house.url);
@@ -73,7 +73,7 @@ struct House {
     store: Handle,
     writer: JoinHandle<()>,
     stop: watch::Sender<bool>,
-    sending: Option<tokio::task::JoinHandle<()>>,
+    jobs: Vec<tokio::task::JoinHandle<()>>,
     server: ServerHandle,
     served: tokio::task::JoinHandle<std::io::Result<()>>,
     app: Data<App>,
@@ -85,7 +85,7 @@ impl House {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let clock = Clock::System;
         let boot = rand::random();
-        recover(&store, &config, boot, &clock).await?;
+        recover(&store, boot).await?;
         let rates = introduce(&store, &config).await?;
         let board = Board::default();
         let url = format!("http://{}", listeners.address()?);
@@ -95,24 +95,32 @@ impl House {
         let server = http::start(Data::clone(&app), listeners)?;
         let handle = server.handle();
         let served = actix_web::rt::spawn(server);
-        let sending = match client(&config, &board)? {
-            Some(client) => {
-                let job = send::Job {
-                    store: store.clone(),
-                    client: Arc::new(client),
-                    clock,
-                    board,
-                    options: config.sending,
-                    policy: config.policy,
-                    rates,
-                    public_url: config.public_url,
-                    boot,
-                };
-                Some(actix_web::rt::spawn(job.run(stopped)))
-            }
-            None => None,
-        };
-        Ok(Self { url, socket, store, writer, stop, sending, server: handle, served, app })
+        let mut jobs = Vec::new();
+        if let Some(client) = client(&config, &board)? {
+            let (client, policy) = (Arc::new(client), config.policy());
+            let reconcile = reconcile::Job {
+                store: store.clone(),
+                client: Arc::clone(&client),
+                clock: clock.clone(),
+                board: board.clone(),
+                options: config.reconcile,
+                policy: policy.clone(),
+            };
+            let send = send::Job {
+                store: store.clone(),
+                client,
+                clock,
+                board,
+                options: config.sending,
+                policy,
+                rates,
+                public_url: config.public_url,
+                boot,
+            };
+            jobs.push(actix_web::rt::spawn(reconcile.run(stopped.clone())));
+            jobs.push(actix_web::rt::spawn(send.run(stopped)));
+        }
+        Ok(Self { url, socket, store, writer, stop, jobs, server: handle, served, app })
     }
 
     async fn run_until_told(self) -> anyhow::Result<()> {
@@ -132,8 +140,8 @@ impl House {
     async fn stop(self) -> anyhow::Result<()> {
         self.stop.send_replace(true);
         self.app.shutdown.send_replace(true);
-        if let Some(sending) = self.sending {
-            sending.await.context("stop sending")?;
+        for job in self.jobs {
+            job.await.context("stop sending")?;
         }
         self.server.stop(true).await;
         self.served.await.context("stop serving")??;
@@ -151,10 +159,9 @@ impl House {
 pub struct DiskFailed;
 
 /// Attempts of an earlier start have lost their owner: nobody knows what came of them.
-async fn recover(store: &Handle, config: &Config, boot: u64, clock: &Clock) -> anyhow::Result<()> {
-    let recover = Recover { boot, ask_at: config.policy.settle_at(clock.now()) };
-    if let Written::Recovered(lost @ 1..) = store.write(Write::Recover(recover)).await? {
-        tracing::warn!(lost, "attempts were in flight when bluetick last ended: they are unknown until Twilio tells");
+async fn recover(store: &Handle, boot: u64) -> anyhow::Result<()> {
+    if let Written::Recovered(lost @ 1..) = store.write(Write::Recover(Recover { boot })).await? {
+        tracing::warn!(lost, "attempts were in flight when bluetick last ended: Twilio is asked whether it has them");
     }
     Ok(())
 }

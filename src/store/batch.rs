@@ -10,6 +10,7 @@ use redb::{ReadableTable, Table};
 
 use super::StoreError;
 use super::codec::{decode, encode};
+use super::consequences::{self, News};
 use super::footprint::Footprint;
 use super::memory::Memory;
 use super::sums;
@@ -17,12 +18,13 @@ use super::tables::{self, Tables, Tier};
 use crate::clock::Time;
 use crate::contact::Contact;
 use crate::event::{Event, Told};
-use crate::message::{Change, Fact, Message, MessageId, Sid, Source};
+use crate::message::{Change, Fact, Message, MessageId, Policy, Recipient, Sid, Source, Step};
 use crate::metrics::{Cell, Share};
 
 pub(super) struct Batch<'txn> {
     pub(super) tables: Tables<'txn>,
     pub(super) now: Time,
+    pub(super) policy: &'txn Policy,
     memory: &'txn mut Memory,
     messages: BTreeMap<MessageId, Touched>,
     /// SIDs that messages of this batch took on, before the index knows of them.
@@ -40,9 +42,14 @@ struct Touched {
 }
 
 impl<'txn> Batch<'txn> {
-    pub(super) fn new(tables: Tables<'txn>, now: Time, memory: &'txn mut Memory) -> Self {
+    pub(super) fn new(tables: Tables<'txn>, now: Time, policy: &'txn Policy, memory: &'txn mut Memory) -> Self {
         let (messages, bound, contacts, sums, rollups) = Default::default();
-        Self { tables, now, memory, messages, bound, contacts, sums, rollups }
+        Self { tables, now, policy, memory, messages, bound, contacts, sums, rollups }
+    }
+
+    /// What the writer remembers.
+    pub(super) fn memory(&mut self) -> &mut Memory {
+        self.memory
     }
 
     /// The message as this batch sees it.
@@ -69,25 +76,48 @@ impl<'txn> Batch<'txn> {
 
     /// A message that was not there before.
     pub(super) fn insert(&mut self, message: Message) -> Result<(), StoreError> {
-        let change = Change { before: message.status(), after: message.status(), grew: true };
+        let change = Change { grew: true, ..message.no_change() };
         self.tell(Told::of(&message, &change))?;
         self.bound.extend(message.sid().map(|sid| (sid, message.id)));
         self.messages.insert(message.id, Touched { before: None, message, has_changed: true, is_gone: false });
         Ok(())
     }
 
-    /// Lets a loaded message take a fact in, and tells of it.
+    /// Lets a loaded message take a fact in, does what follows by itself, and tells of it once.
     pub(super) fn apply(&mut self, id: MessageId, fact: Fact, source: Source) -> Result<Option<Change>, StoreError> {
         let now = self.now;
-        let Some(touched) = self.messages.get_mut(&id) else { return Ok(None) };
+        let Some(Touched { message, has_changed, .. }) = self.messages.get_mut(&id) else { return Ok(None) };
         if let Fact::Sent { sid, .. } | Fact::Reported { sid, .. } = &fact {
             self.bound.insert(*sid, id);
         }
-        touched.has_changed = true;
-        let change = touched.message.apply(fact, source, now);
-        let told = Told::of(&touched.message, &change);
+        let news = News::of(&fact);
+        *has_changed = true;
+        let mut change = message.apply(fact, source, now);
+        if let Some(next) = message.follow_up(self.policy, now, message.dice()) {
+            change = change.then(message.apply(next, Source::Job, now));
+        }
+        let told = Told::of(message, &change);
         self.tell(told)?;
+        if change.grew {
+            consequences::spread(self, id, news)?;
+        }
         Ok(Some(change))
+    }
+
+    /// What is known of the person a message is for.
+    pub(super) fn recipient(&mut self, sender: u32, contact: u64) -> Result<Recipient, StoreError> {
+        let (now, heard_since) = (self.now, self.memory.listening.get(&sender).map(|heard| heard.since));
+        let contact = self.known_contact(contact)?;
+        Ok(Recipient { window: contact.window(sender, heard_since, now), opted_out: contact.opted_out() })
+    }
+
+    /// A contact, only to be looked at.
+    fn known_contact(&mut self, number: u64) -> Result<Contact, StoreError> {
+        if let Some(contact) = self.contacts.get(&number) {
+            return Ok(contact.clone());
+        }
+        let bytes = self.tables.contacts.open()?.get(number)?;
+        Ok(bytes.map(|bytes| decode(bytes.value())).transpose()?.unwrap_or_default())
     }
 
     /// Hands the loaded messages of one contact to another. Their shares go over with the contact's own sums, so the
@@ -97,9 +127,18 @@ impl<'txn> Batch<'txn> {
             touched.message.contact = into;
             touched.has_changed = true;
             if let Some(before) = touched.before.as_mut() {
-                before.contact = into;
-                set(self.tables.messages_of.open()?, tables::message_of(from, *id), false)?;
-                set(self.tables.messages_of.open()?, tables::message_of(into, *id), true)?;
+                let mut moved = before.clone();
+                moved.move_to(into);
+                for (print, is_there) in [(&*before, false), (&moved, true)] {
+                    set(self.tables.messages_of.open()?, tables::message_of(print.contact, *id), is_there)?;
+                    if print.is_undecided {
+                        set(self.tables.flights.open()?, tables::message_of(print.contact, *id), is_there)?;
+                    }
+                    if let Some(row) = &print.held {
+                        set(self.tables.held.open()?, row.as_slice(), is_there)?;
+                    }
+                }
+                *before = moved;
             }
         }
         Ok(())
@@ -142,6 +181,11 @@ impl<'txn> Batch<'txn> {
         self.memory.senders.insert(name.to_owned(), number);
         self.memory.next.sender += 1;
         Ok(number)
+    }
+
+    /// What a sender is called.
+    pub(super) fn sender_name(&self, number: u32) -> Option<String> {
+        self.memory.senders.iter().find(|(_, known)| **known == number).map(|(name, _)| name.clone())
     }
 
     /// The number of the contact known by this name, given now if nobody is.
@@ -225,6 +269,9 @@ impl<'txn> Batch<'txn> {
             Some(_) => drop(self.tables.messages.open()?.insert(message.id.0, encode(&message).as_slice())?),
             None => drop(self.tables.messages.open()?.remove(message.id.0)?),
         }
+        let sends = |print: &Footprint| print.agenda.filter(|row| tables::agenda_step(*row) == Step::Send as u8);
+        self.memory.has_sendable |=
+            after.as_ref().and_then(sends).is_some_and(|row| before.as_ref().and_then(sends) != Some(row));
         if before != after {
             self.step(before.as_ref(), after.as_ref())?;
             self.recount(before.as_ref(), after.as_ref(), message.accepted_at);
@@ -262,8 +309,14 @@ impl<'txn> Batch<'txn> {
             if print.needs_attention && other.is_none_or(|other| !other.needs_attention) {
                 set(tables.attention.open()?, print.id.0, !is_old)?;
             }
-            if print.is_in_flight && other.is_none_or(|other| !other.is_in_flight) {
-                set(tables.flights.open()?, print.id.0, !is_old)?;
+            let is_same_contact = other.is_some_and(|other| other.contact == print.contact);
+            if print.is_undecided && !(is_same_contact && other.is_some_and(|other| other.is_undecided)) {
+                set(tables.flights.open()?, tables::message_of(print.contact, print.id), !is_old)?;
+            }
+            if let Some(row) = &print.held
+                && other.is_none_or(|other| other.held != print.held)
+            {
+                set(tables.held.open()?, row.as_slice(), !is_old)?;
             }
         }
         Ok(())
@@ -327,9 +380,9 @@ fn own(sids: &mut Table<'_, [u8; 17], [u8; 16]>, sid: Sid, id: MessageId, is_the
     Ok(())
 }
 
-fn set<K: redb::Key + 'static>(
+fn set<'k, K: redb::Key + 'static>(
     index: &mut redb::Table<'_, K, ()>,
-    key: K::SelfType<'_>,
+    key: impl std::borrow::Borrow<K::SelfType<'k>>,
     is_there: bool,
 ) -> Result<(), StoreError> {
     match is_there {

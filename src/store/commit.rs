@@ -1,30 +1,37 @@
 //! `commit(batch, now)`: the store without its thread. Every verb is decided here, by pure code and reads; then the
 //! whole batch becomes durable in one transaction, or none of it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use redb::{Database, ReadableTable};
 
 use super::StoreError;
+use super::ask;
 use super::batch::Batch;
 use super::claim;
 use super::codec::{decode, encode};
+use super::consequences;
+use super::listening;
 use super::memory::{Memory, Numbers};
 use super::read::Snapshot;
 use super::report;
+use super::steer;
 use super::sums::{self, Log};
 use super::tables::{self, Tables};
-use super::verbs::{Accept, Answered, Cancel, Claim, IdempotencyKey, Inbound, Recover, Settle, Write, Written};
+use super::verbs::{Accept, Answered, IdempotencyKey, Inbound, Recover, Settle, Write, Written};
 use crate::clock::Time;
 use crate::event::Told;
-use crate::message::{Address, Fact, Message, MessageId};
+use crate::message::{Address, Fact, Message, MessageId, Policy, Source};
 use crate::metrics;
+use crate::pause::{Paused, Scope};
 
 /// The data file, open for writing: one per process, and the file's lock sees to it that it stays one.
 pub struct Store {
     db: Arc<Database>,
     memory: Memory,
+    policy: Policy,
     last: Time,
 }
 
@@ -43,9 +50,15 @@ impl Store {
         let txn = begin(&db)?;
         Tables::make(&txn)?;
         txn.commit()?;
-        let mut store = Self { db: Arc::new(db), memory: Memory::default(), last: Time(0) };
+        let policy = Policy::default();
+        let mut store = Self { db: Arc::new(db), memory: Memory::default(), policy, last: Time(0) };
         store.recall()?;
         Ok(store)
+    }
+
+    /// The same store, which decides by these waits and limits from now on.
+    pub fn with_policy(self, policy: Policy) -> Self {
+        Self { policy, ..self }
     }
 
     /// Reads what is kept in memory back from the file.
@@ -65,6 +78,15 @@ impl Store {
         }
         self.memory.sums = Log::read(&txn.open_table(tables::SUM_LOG)?)?;
         self.memory.rollups = Log::read(&txn.open_table(tables::ROLLUP_LOG)?)?;
+        for row in txn.open_table(tables::PAUSES)?.iter()? {
+            let paused = decode::<Paused>(row?.1.value())?;
+            self.memory.pauses.insert(paused.scope.clone(), paused);
+        }
+        for row in txn.open_table(tables::LISTENING)?.iter()? {
+            let (sender, heard) = row?;
+            self.memory.listening.insert(sender.value(), decode(heard.value())?);
+        }
+        self.memory.freed = freed(&self.memory.pauses);
         let newest = tables::last_key(&txn, tables::MESSAGES, MessageId)?;
         self.last = newest.map_or(Time(0), MessageId::at);
         Ok(())
@@ -87,13 +109,29 @@ impl Store {
         let txn = begin(&self.db)?;
         sums::fold(&txn, &mut self.memory)?;
         let written = {
-            let mut batch = Batch::new(Tables::of(&txn), now, &mut self.memory);
+            let mut batch = Batch::new(Tables::of(&txn), now, &self.policy, &mut self.memory);
+            steer::free(&mut batch)?;
             let written = writes.into_iter().map(|write| decide(&mut batch, write)).collect::<Result<Vec<_>, _>>()?;
             batch.flush()?;
             written
         };
         txn.commit()?;
         Ok(written)
+    }
+
+    /// Whether held messages still wait for something that is over: the next commit, be it an empty one, lets more go.
+    pub fn is_behind(&self) -> bool {
+        !self.memory.freed.is_empty()
+    }
+
+    /// Whether something became due to be sent since this was last asked.
+    pub(super) fn take_sendable(&mut self) -> bool {
+        std::mem::take(&mut self.memory.has_sendable)
+    }
+
+    /// The waits and limits it decides by.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
     }
 
     /// The database, for reading.
@@ -129,11 +167,17 @@ fn begin_read(db: &Database) -> Result<redb::ReadTransaction, StoreError> {
 fn decide(batch: &mut Batch<'_>, write: Write) -> Result<Written, StoreError> {
     match write {
         Write::Accept(accept) => self::accept(batch, *accept),
-        Write::Claim(claim) => self::claim(batch, claim),
+        Write::Claim(claim) => claim::open_attempts(batch, &claim).map(Written::Claimed),
         Write::Settle(settle) => self::settle(batch, settle),
         Write::Report(report) => report::record(batch, *report),
         Write::Receive(inbound) => self::receive(batch, *inbound),
-        Write::Cancel(cancel) => self::cancel(batch, &cancel),
+        Write::Ask(asked) => ask::ask(batch, asked),
+        Write::Steer(steer) => steer::steer(batch, steer),
+        Write::Retry(retry) => steer::retry(batch, retry),
+        Write::Pause(scope, cause) => consequences::pause(batch, scope, cause).map(Written::Paused),
+        Write::Resume(scope) => consequences::resume(batch, &scope).map(Written::Resumed),
+        Write::OptOut(wish) => steer::opt(batch, wish),
+        Write::Listened(listened) => listening::listened(batch, listened),
         Write::Recover(recover) => self::recover(batch, recover),
         Write::Introduce(names) => {
             let numbers = names.iter().map(|name| batch.sender(name)).collect::<Result<_, _>>()?;
@@ -178,10 +222,6 @@ pub(super) fn answered_under(
     Ok(Some(answered).filter(|answered| now.0 - answered.at.0 < key.kept_ms))
 }
 
-fn claim(batch: &mut Batch<'_>, claim: Claim) -> Result<Written, StoreError> {
-    claim::open_attempts(batch, &claim).map(Written::Claimed)
-}
-
 fn settle(batch: &mut Batch<'_>, settle: Settle) -> Result<Written, StoreError> {
     let Settle { attempt, fact, source } = settle;
     let is_ours = batch
@@ -198,50 +238,68 @@ fn settle(batch: &mut Batch<'_>, settle: Settle) -> Result<Written, StoreError> 
 }
 
 fn receive(batch: &mut Batch<'_>, mut inbound: Inbound) -> Result<Written, StoreError> {
-    if batch.tables.inbound_sids.open()?.get(inbound.sid.0)?.is_some() {
-        return Ok(Written::Received(false));
+    let known = batch.tables.inbound_sids.open()?.get(inbound.sid.0)?.map(|at| Time(at.value()));
+    if let Some(at) = known {
+        return enrich(batch, inbound, at);
     }
     let names = std::iter::once(&inbound.from).chain(&inbound.also).cloned().collect::<Vec<_>>();
-    inbound.at = batch.now;
+    inbound.at = if inbound.source == Source::Poll { inbound.at.min(batch.now) } else { batch.now };
     inbound.sender = batch.sender(&inbound.to)?;
     inbound.contact = report::one_contact(batch, &names)?;
     let Inbound { sid, at, contact, sender, .. } = inbound;
     batch.tables.inbound.open()?.insert(tables::inbound(at, sid.0), encode(&inbound).as_slice())?;
     batch.tables.inbound_sids.open()?.insert(sid.0, at.0)?;
     batch.tables.inbound_of.open()?.insert(tables::inbound_of(contact, at, sid.0), ())?;
-    let share = metrics::inbound();
+    let share = metrics::inbound(inbound.source);
     batch.count(&share, sender, at, 1);
     batch.credit(&share, contact, 1);
     batch.contact(contact)?.wrote(sender, at);
     batch.tell(Some(Told::Inbound { sid, sender, contact }))?;
+    steer::hear(batch, &inbound)?;
     Ok(Written::Received(true))
 }
 
-fn cancel(batch: &mut Batch<'_>, cancel: &Cancel) -> Result<Written, StoreError> {
-    let Some(message) = batch.message(cancel.id)? else { return Ok(Written::NotFound) };
-    if message.may_cancel().is_err() {
-        return Ok(Written::TooLate(Box::new(message.clone())));
+/// A callback tells more than a list: what was found by asking takes over what only the callback knows.
+fn enrich(batch: &mut Batch<'_>, told: Inbound, at: Time) -> Result<Written, StoreError> {
+    let key = tables::inbound(at, told.sid.0);
+    let stored = batch.tables.inbound.open()?.get(key)?.map(|bytes| decode::<Inbound>(bytes.value()));
+    let Some(stored) = stored.transpose()? else { return Ok(Written::Received(false)) };
+    if stored.source == Source::Poll && told.source == Source::Callback {
+        let Inbound { contact, sender, .. } = stored;
+        for (source, times) in [(stored.source, -1), (told.source, 1)] {
+            let share = metrics::inbound(source);
+            batch.count(&share, sender, at, times);
+            batch.credit(&share, contact, times);
+        }
+        let told = Inbound { at, contact, sender, ..told };
+        batch.tables.inbound.open()?.insert(key, encode(&told).as_slice())?;
     }
-    batch.apply(cancel.id, Fact::Canceled, cancel.source)?;
-    Ok(match batch.message(cancel.id)? {
-        Some(message) => Written::Canceled(Box::new(message.clone())),
-        None => Written::NotFound,
-    })
+    Ok(Written::Received(false))
 }
 
 fn recover(batch: &mut Batch<'_>, recover: Recover) -> Result<Written, StoreError> {
-    let flights = batch.tables.flights.open()?.iter()?.map(|row| Ok(MessageId(row?.0.value())));
+    let flights = batch.tables.flights.open()?.iter()?.map(|row| Ok(tables::flight_id(row?.0.value())));
     let flights = flights.collect::<Result<Vec<_>, redb::StorageError>>()?;
     let mut lost = 0;
     for id in flights {
         let attempt = batch.message(id)?.and_then(|message| message.attempts.last().cloned());
-        let Some(attempt) = attempt.filter(|attempt| attempt.boot != recover.boot) else { continue };
+        let has_no_owner = |attempt: &crate::message::Attempt| attempt.is_in_flight() && attempt.boot != recover.boot;
+        let Some(attempt) = attempt.filter(has_no_owner) else { continue };
         let detail = "bluetick stopped before the answer came".to_owned();
-        let fact = Fact::Unclear { attempt: attempt.number, detail, ask_at: recover.ask_at };
-        batch.apply(id, fact, crate::message::Source::Job)?;
+        let ask_at = batch.policy.look_at(batch.now, batch.now);
+        batch.apply(id, Fact::Unclear { attempt: attempt.number, detail, ask_at }, Source::Job)?;
         lost += 1;
     }
     Ok(Written::Recovered(lost))
+}
+
+/// Templates that are not paused any more; whether something still waits for them, the next commit sees.
+fn freed(pauses: &BTreeMap<Scope, Paused>) -> BTreeSet<String> {
+    let is_over = |(scope, paused): (&Scope, &Paused)| match scope {
+        Scope::Template(sid) if !paused.is_on() => Some(sid.clone()),
+        _ => None,
+    };
+    pauses.iter().filter_map(is_over).collect()
 }
 
 /// How a name Twilio used is written as a key: always the same way.

@@ -3,7 +3,7 @@
 //! Invariant: a footprint is a pure function of the record. The writer steps from the old one to the new one, `verify`
 //! treads all of them afresh: the two must meet.
 
-use crate::message::{Message, MessageId, Sid};
+use crate::message::{Hold, Message, MessageId, Sid};
 use crate::metrics::{self, Share};
 
 use super::tables;
@@ -19,7 +19,8 @@ pub(super) struct Footprint {
     pub(super) agenda: Option<[u8; 30]>,
     pub(super) code: Option<u32>,
     pub(super) needs_attention: bool,
-    pub(super) is_in_flight: bool,
+    pub(super) is_undecided: bool,
+    pub(super) held: Option<Vec<u8>>,
 }
 
 impl Footprint {
@@ -37,7 +38,26 @@ impl Footprint {
             agenda: next,
             code: status.is_failure().then(|| message.code()).flatten(),
             needs_attention: message.needs_attention(),
-            is_in_flight: message.is_in_flight(),
+            is_undecided: message.is_undecided(),
+            held: awaited(message).map(|awaited| awaited.row(message.id)),
         }
+    }
+
+    /// The same as if its contact had another number.
+    pub(super) fn move_to(&mut self, contact: u64) {
+        let inbound = tables::Awaited::Inbound(self.sender, self.contact).row(self.id);
+        if self.held.as_ref() == Some(&inbound) {
+            self.held = Some(tables::Awaited::Inbound(self.sender, contact).row(self.id));
+        }
+        self.contact = contact;
+    }
+}
+
+/// What a held message waits for, if that is not a person.
+fn awaited(message: &Message) -> Option<tables::Awaited<'_>> {
+    match message.hold.as_ref()? {
+        Hold::Template(sid) => Some(tables::Awaited::Template(sid)),
+        Hold::WindowClosed { .. } => Some(tables::Awaited::Inbound(message.sender, message.contact)),
+        Hold::Operator | Hold::Unknown => None,
     }
 }

@@ -2,11 +2,14 @@
 //!
 //! Invariant: everything here can be read back from the data file, and is forgotten when a commit fails.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::listening::Listening;
+use super::pairs::Pairs;
 use super::sums::Log;
 use crate::message::{Message, MessageId};
 use crate::metrics::Cell;
+use crate::pause::{Paused, Scope};
 
 /// Messages of each of two generations: the callbacks of a message come within seconds of each other.
 const GENERATION: usize = 4_096;
@@ -32,6 +35,20 @@ pub(super) struct Memory {
     pub(super) sums: Log<u64>,
     /// What the log adds to the cells of a day and of all time.
     pub(super) rollups: Log<[u8; 9]>,
+    /// What is or was paused.
+    pub(super) pauses: BTreeMap<Scope, Paused>,
+    /// Templates whose pause is over, and that held messages may still wait for.
+    pub(super) freed: BTreeSet<String>,
+    /// What each sender hears.
+    pub(super) listening: BTreeMap<u32, Listening>,
+    /// Who was written to lately.
+    pub(super) pairs: Pairs,
+    /// Whose turn it is among the lanes of a sender.
+    pub(super) lanes: HashMap<u32, u8>,
+    /// Senders for which WhatsApp found us too fast since the last claim.
+    pub(super) too_fast: BTreeSet<u32>,
+    /// Whether this commit made something due to be sent.
+    pub(super) has_sendable: bool,
     cells: HashMap<[u8; 9], Cell>,
     young: HashMap<MessageId, Message>,
     old: HashMap<MessageId, Message>,

@@ -4,15 +4,20 @@
 //! of the numbers, its journal and the events it gives rise to are one transaction: there is no second step to lose.
 //! Not here: any rule about messages. Nothing outside this room knows redb.
 
+mod ask;
 mod batch;
 mod claim;
 mod codec;
 mod commit;
+mod consequences;
 mod footprint;
+mod listening;
 mod mailbox;
 mod memory;
+mod pairs;
 mod read;
 mod report;
+mod steer;
 mod sums;
 mod tables;
 mod verbs;
@@ -23,10 +28,12 @@ use serde::{Deserialize, Serialize};
 
 pub use codec::{SCHEMA, Unreadable, decode, encode};
 pub use commit::Store;
+pub use listening::Listening;
 pub use read::{Filter, Page, Person, Snapshot};
 pub use tables::Tier;
 pub use verbs::{
-    Accept, Cancel, Claim, Claimed, IdempotencyKey, Inbound, Recorded, Recover, Report, Settle, Turn, Write, Written,
+    Accept, Asked, Claim, Claimed, Direction, Heard, IdempotencyKey, Inbound, Listened, OptingOut, Recorded, Recover,
+    Report, Retry, Settle, Steer, Turn, Write, Written,
 };
 pub use verify::{Difference, Findings, verify};
 pub use writer::{Handle, Wake, run, start};

@@ -8,14 +8,16 @@ use redb::{ReadTransaction, ReadableTable};
 use super::StoreError;
 use super::codec::decode;
 use super::commit::{answered_under, canonical};
+use super::listening::Listening;
 use super::sums::{self, Log};
 use super::tables::{self, Tier};
 use super::verbs::{IdempotencyKey, Inbound, Written};
 use crate::clock::Time;
 use crate::contact::Contact;
 use crate::event::Event;
-use crate::message::{Message, MessageId, Priority, Sid, Status, Step};
+use crate::message::{Message, MessageId, Priority, Recipient, Sid, Status, Step};
 use crate::metrics::Cell;
+use crate::pause::{Paused, Scope};
 
 /// A page looks at no more records than this, however few of them match: the cursor goes on from there.
 const MAX_SCANNED: usize = 5_000;
@@ -286,21 +288,130 @@ impl Snapshot {
         Ok(tables::last_key(&self.txn, tables::EVENTS, |key| key)?.unwrap_or(0))
     }
 
-    /// For every sender that has messages to send: when the first of them is due.
+    /// For every sender that has messages to send: when the first of them may go. What is paused may go with the next
+    /// probe, or is left out.
     pub fn sendable(&self) -> Result<Vec<(u32, Time)>, StoreError> {
-        let agenda = self.txn.open_table(tables::AGENDA)?;
+        let pauses = self.active_pauses()?;
         let mut sendable = Vec::new();
-        for (sender, _) in self.senders()? {
-            let mut oldest = None;
-            for priority in Priority::ALL {
-                let at = |due, id| tables::agenda(Step::Send, sender, priority, due, MessageId(id));
-                let mut lane = agenda.range(at(Time(0), [0; 16])..=at(Time(i64::MAX), [255; 16]))?;
-                let due = lane.next().transpose()?.map(|row| tables::agenda_due(row.0.value()));
-                oldest = [oldest, due].into_iter().flatten().min();
-            }
-            sendable.extend(oldest.map(|due| (sender, due)));
+        for (sender, name) in self.senders()? {
+            let holds = |scope: &Scope| match scope {
+                Scope::All | Scope::Account => true,
+                Scope::Sender(paused) => *paused == name,
+                Scope::Template(_) => false,
+            };
+            let mut opens_at = pauses.iter().filter(|paused| holds(&paused.scope)).map(Paused::opens_at);
+            let opens_at = opens_at.try_fold(Time(0), |latest, at| Some(latest.max(at?)));
+            let due = self.first_due(Step::Send, sender)?;
+            sendable.extend(due.zip(opens_at).map(|(due, opens_at)| (sender, due.max(opens_at))));
         }
         Ok(sendable)
+    }
+
+    /// When the first step of this kind is due for a sender.
+    fn first_due(&self, step: Step, sender: u32) -> Result<Option<Time>, StoreError> {
+        let agenda = self.txn.open_table(tables::AGENDA)?;
+        let mut oldest = None;
+        for priority in Priority::ALL {
+            let at = |due, id| tables::agenda(step, sender, priority, due, MessageId(id));
+            let mut lane = agenda.range(at(Time(0), [0; 16])..=at(Time(i64::MAX), [255; 16]))?;
+            let due = lane.next().transpose()?.map(|row| tables::agenda_due(row.0.value()));
+            oldest = [oldest, due].into_iter().flatten().min();
+        }
+        Ok(oldest)
+    }
+
+    /// When the first question to Twilio is due.
+    pub fn first_question(&self) -> Result<Option<Time>, StoreError> {
+        let mut first = None;
+        for (sender, _) in self.senders()? {
+            first = [first, self.first_due(Step::Reconcile, sender)?].into_iter().flatten().min();
+        }
+        Ok(first)
+    }
+
+    /// The messages of a sender about which Twilio is to be asked by `until`, the longest due first.
+    pub fn questions(&self, sender: u32, until: Time, at_most: usize) -> Result<Vec<Message>, StoreError> {
+        let agenda = self.txn.open_table(tables::AGENDA)?;
+        let messages = self.txn.open_table(tables::MESSAGES)?;
+        let mut found = Vec::new();
+        for priority in Priority::ALL {
+            let first = tables::agenda(Step::Reconcile, sender, priority, Time(0), MessageId([0; 16]));
+            let last = tables::agenda(Step::Reconcile, sender, priority, until, MessageId([255; 16]));
+            for row in agenda.range(first..=last)?.take(at_most.saturating_sub(found.len())) {
+                let id = tables::agenda_id(row?.0.value());
+                found.extend(messages.get(id.0)?.map(|bytes| decode(bytes.value())).transpose()?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Everything that is or was paused.
+    pub fn pauses(&self) -> Result<Vec<Paused>, StoreError> {
+        let table = self.txn.open_table(tables::PAUSES)?;
+        table.iter()?.map(|row| Ok(decode(row?.1.value())?)).collect()
+    }
+
+    /// Everything that is paused.
+    pub fn active_pauses(&self) -> Result<Vec<Paused>, StoreError> {
+        Ok(self.pauses()?.into_iter().filter(Paused::is_on).collect())
+    }
+
+    /// How many messages a template's pause holds up, up to `at_most`.
+    pub fn held_for_template(&self, sid: &str, at_most: usize) -> Result<usize, StoreError> {
+        let prefix = tables::Awaited::Template(sid).prefix();
+        let table = self.txn.open_table(tables::HELD)?;
+        let rows = table.range(prefix.as_slice()..)?.take(at_most);
+        let mut count = 0;
+        for row in rows {
+            if !row?.0.value().starts_with(&prefix) {
+                break;
+            }
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// What a sender hears.
+    pub fn listening(&self, sender: u32) -> Result<Option<Listening>, StoreError> {
+        let heard = self.txn.open_table(tables::LISTENING)?.get(sender)?;
+        Ok(heard.map(|heard| decode(heard.value())).transpose()?)
+    }
+
+    /// What is known of the person a message is for.
+    pub fn recipient(&self, message: &Message, now: Time) -> Result<Recipient, StoreError> {
+        let heard_since = self.listening(message.sender)?.map(|heard| heard.since);
+        let bytes = self.txn.open_table(tables::CONTACTS)?.get(message.contact)?;
+        let contact: Contact = bytes.map(|bytes| decode(bytes.value())).transpose()?.unwrap_or_default();
+        let window = contact.window(message.sender, heard_since, now);
+        Ok(Recipient { window, opted_out: contact.opted_out() })
+    }
+
+    /// A page of people who do not want something, from contact number `cursor` on.
+    pub fn opted_out(&self, cursor: u64, limit: usize) -> Result<Page<(u64, Contact), u64>, StoreError> {
+        let people = self.txn.open_table(tables::CONTACTS)?;
+        let mut page = Page { rows: Vec::new(), next: None, scanned: 0 };
+        for row in self.txn.open_table(tables::OPT_OUTS)?.range(cursor..)? {
+            let number = row?.0.value();
+            if page.rows.len() == limit {
+                page.next = Some(number);
+                break;
+            }
+            page.scanned += 1;
+            if let Some(bytes) = people.get(number)? {
+                page.rows.push((number, decode(bytes.value())?));
+            }
+        }
+        Ok(page)
+    }
+
+    /// Whether some message goes by this name.
+    pub fn knows(&self, sid: Sid) -> Result<bool, StoreError> {
+        Ok(self.txn.open_table(tables::SIDS)?.get(sid.0)?.is_some())
+    }
+
+    /// Whether an inbound message by this name is stored.
+    pub fn has_inbound(&self, sid: Sid) -> Result<bool, StoreError> {
+        Ok(self.txn.open_table(tables::INBOUND_SIDS)?.get(sid.0)?.is_some())
     }
 
     /// When the message that has waited longest was due.

@@ -1,15 +1,14 @@
 //! What Twilio tells of a delivery: found by its attempt, else by its SID, else adopted as sent elsewhere.
 
-use std::collections::BTreeMap;
-
 use redb::ReadableTable;
 
 use super::StoreError;
 use super::batch::Batch;
 use super::commit::canonical;
+use super::consequences::{self, News};
 use super::tables;
 use super::verbs::{Inbound, Recorded, Report, Written};
-use crate::message::{Address, Content, Draft, Fact, Message, MessageId, Priority, Sid};
+use crate::message::{Address, Content, Draft, Fact, Message, MessageId, Sid, Source};
 
 /// Takes a report in.
 pub(super) fn record(batch: &mut Batch<'_>, report: Report) -> Result<Written, StoreError> {
@@ -44,21 +43,17 @@ fn adopt(batch: &mut Batch<'_>, report: Report) -> Result<Written, StoreError> {
     let names = std::iter::once(to.clone()).chain(also).collect::<Vec<_>>();
     let sender = batch.sender(&from)?;
     let contact = one_contact(batch, &names)?;
-    let draft = Draft {
-        to: Address::from_twilio(&to),
-        from: Address::from_twilio(&from),
-        content: Content::Elsewhere,
-        reference: None,
-        tags: Vec::new(),
-        metadata: BTreeMap::new(),
-        priority: Priority::Normal,
-        send_at: None,
-        expires_at: None,
-    };
+    let draft = Draft::new(Address::from_twilio(&to), Address::from_twilio(&from), Content::Elsewhere);
     let id = MessageId::new(batch.now, random);
+    let news = News::of(&Fact::Reported { attempt: 1, sid, word: word.clone(), code });
     let mut message = Message::adopt(id, draft, sid, sender, contact, batch.now);
     let change = message.apply(Fact::Reported { attempt: 1, sid, word, code }, source, batch.now);
+    if let Some(next) = message.follow_up(batch.policy, batch.now, message.dice()) {
+        message.apply(next, Source::Job, batch.now);
+    }
+    let id = message.id;
     batch.insert(message)?;
+    consequences::spread(batch, id, news)?;
     Ok(Written::Adopted(Recorded { id, change }))
 }
 
@@ -138,12 +133,13 @@ fn merge(batch: &mut Batch<'_>, into: u64, from: u64) -> Result<(), StoreError> 
     for name in &gone.aliases {
         batch.tables.aliases.open()?.insert(name.as_str(), into)?;
     }
-    let person = batch.contact(into)?;
-    for name in &gone.aliases {
-        person.learn(name);
-    }
-    for (sender, at) in gone.windows {
-        person.wrote(sender, at);
+    let was_out = !gone.opt_outs.is_empty();
+    batch.contact(into)?.absorb(gone);
+    if was_out {
+        batch.tables.opt_outs.open()?.remove(from)?;
+        if batch.contact(into)?.opted_out().is_some() {
+            batch.tables.opt_outs.open()?.insert(into, ())?;
+        }
     }
     Ok(())
 }

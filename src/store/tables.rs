@@ -40,8 +40,16 @@ pub(super) const ROLLUP_LOG: TableDefinition<u64, Bytes> = TableDefinition::new(
 pub(super) const EVENTS: TableDefinition<u64, Bytes> = TableDefinition::new("events");
 /// The one next step of each message: step, sender, priority, due, id.
 pub(super) const AGENDA: TableDefinition<[u8; 30], ()> = TableDefinition::new("agenda");
-/// Messages whose request may be at work.
-pub(super) const FLIGHTS: TableDefinition<[u8; 16], ()> = TableDefinition::new("flights");
+/// A contact's messages of which nobody knows yet whether they reached Twilio: at work, or with an answer lost.
+pub(super) const FLIGHTS: TableDefinition<[u8; 24], ()> = TableDefinition::new("flights");
+/// Messages that wait for something other than a date: what for, id.
+pub(super) const HELD: TableDefinition<Bytes, ()> = TableDefinition::new("held");
+/// What is or was paused, by scope.
+pub(super) const PAUSES: TableDefinition<&str, Bytes> = TableDefinition::new("pauses");
+/// People who do not want something.
+pub(super) const OPT_OUTS: TableDefinition<u64, ()> = TableDefinition::new("opt_outs");
+/// Since when we hear what people write to a sender, and until when Twilio was asked for it.
+pub(super) const LISTENING: TableDefinition<u32, Bytes> = TableDefinition::new("listening");
 /// A contact's messages.
 pub(super) const MESSAGES_OF: TableDefinition<[u8; 24], ()> = TableDefinition::new("messages_of");
 /// Failed messages by error code.
@@ -106,7 +114,11 @@ tables! {
     rollup_log: u64 => Bytes = ROLLUP_LOG;
     events: u64 => Bytes = EVENTS;
     agenda: [u8; 30] => () = AGENDA;
-    flights: [u8; 16] => () = FLIGHTS;
+    flights: [u8; 24] => () = FLIGHTS;
+    held: Bytes => () = HELD;
+    pauses: &'static str => Bytes = PAUSES;
+    opt_outs: u64 => () = OPT_OUTS;
+    listening: u32 => Bytes = LISTENING;
     messages_of: [u8; 24] => () = MESSAGES_OF;
     codes: [u8; 20] => () = CODES;
     attention: [u8; 16] => () = ATTENTION;
@@ -174,6 +186,11 @@ pub(super) fn agenda(step: Step, sender: u32, priority: Priority, due: Time, id:
     join(&[&lane, &due.0.max(0).to_be_bytes(), &id.0])
 }
 
+/// The step in an agenda row.
+pub(super) fn agenda_step(row: [u8; 30]) -> u8 {
+    row[0]
+}
+
 /// The id at the end of an agenda row.
 pub(super) fn agenda_id(row: [u8; 30]) -> MessageId {
     MessageId(row[14..].try_into().expect("an agenda row ends in the 16 bytes of an id"))
@@ -182,6 +199,39 @@ pub(super) fn agenda_id(row: [u8; 30]) -> MessageId {
 /// The date in an agenda row.
 pub(super) fn agenda_due(row: [u8; 30]) -> Time {
     Time(i64::from_be_bytes(row[6..14].try_into().expect("an agenda row holds the 8 bytes of a date")))
+}
+
+/// What a held message waits for; a person's decision is no row, since nothing else can end it.
+pub(super) enum Awaited<'a> {
+    /// The end of a template's pause.
+    Template(&'a str),
+    /// A contact's next message to a sender.
+    Inbound(u32, u64),
+}
+
+impl Awaited<'_> {
+    /// The first part of its rows.
+    pub(super) fn prefix(&self) -> Vec<u8> {
+        match self {
+            Self::Template(sid) => [b"t", sid.as_bytes(), b"\0"].concat(),
+            Self::Inbound(sender, contact) => [&b"w"[..], &sender.to_be_bytes(), &contact.to_be_bytes()].concat(),
+        }
+    }
+
+    /// The row of one message.
+    pub(super) fn row(&self, id: MessageId) -> Vec<u8> {
+        [self.prefix().as_slice(), &id.0].concat()
+    }
+}
+
+/// The id at the end of a row of `held`.
+pub(super) fn held_id(row: &[u8]) -> MessageId {
+    MessageId(row[row.len() - 16..].try_into().expect("a row of held ends in the 16 bytes of an id"))
+}
+
+/// The id at the end of a flight.
+pub(super) fn flight_id(row: [u8; 24]) -> MessageId {
+    MessageId(row[8..].try_into().expect("a flight ends in the 16 bytes of an id"))
 }
 
 /// contact ‖ id.

@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 
 use crate::clock::Time;
-use crate::message::{AttemptId, Change, Draft, Fact, Message, MessageId, Sid, Source, Word};
+use crate::message::{AttemptId, Change, Draft, Fact, Message, MessageId, Never, OptOut, Sid, Source, Word};
+use crate::pause::{Cause, Paused, Scope};
 
 use serde::{Deserialize, Serialize};
 
@@ -23,8 +24,20 @@ pub enum Write {
     Report(Box<Report>),
     /// What a person wrote to us.
     Receive(Box<Inbound>),
-    /// Cancel a message that waits for its first attempt.
-    Cancel(Cancel),
+    /// What asking Twilio about an attempt taught.
+    Ask(Asked),
+    /// Cancel, hold or release a message.
+    Steer(Steer),
+    /// Send failed messages again.
+    Retry(Retry),
+    /// Hold something up.
+    Pause(Scope, Cause),
+    /// Let it go on.
+    Resume(Scope),
+    /// What a person does not want; nothing, if they want everything again.
+    OptOut(OptingOut),
+    /// Twilio was asked for all that people wrote to a sender.
+    Listened(Listened),
     /// After a start: attempts that lost their owner become unknown.
     Recover(Recover),
     /// Make sure that these senders have numbers.
@@ -48,10 +61,20 @@ pub enum Written {
     Adopted(Recorded),
     /// An inbound message was stored (`true`) or was known already.
     Received(bool),
-    /// The message after cancelling.
-    Canceled(Box<Message>),
-    /// It could not be canceled any more.
+    /// The message after it was canceled, held or released.
+    Steered(Box<Message>),
+    /// It could not be canceled, held or released any more, or was not held.
     TooLate(Box<Message>),
+    /// Which messages are sent again, and why the others are not.
+    Retried(Vec<(MessageId, Result<(), Never>)>),
+    /// The pause as it is now.
+    Paused(Paused),
+    /// Whether something was paused.
+    Resumed(bool),
+    /// Whether something changed about what a person wants.
+    OptedOut(bool),
+    /// It is written down.
+    Listened,
     /// There is no such message.
     NotFound,
     /// How many attempts lost their owner.
@@ -101,8 +124,6 @@ pub struct Claim {
     pub boot: u64,
     /// For the unguessable parts of their callback paths.
     pub seed: [u8; 32],
-    /// A message with as many attempts is given up.
-    pub max_attempts: u8,
 }
 
 /// A sender's turn: its lanes are read by themselves, the most urgent first, so that a slow sender blocks nobody.
@@ -119,6 +140,8 @@ pub struct Turn {
 pub struct Claimed {
     /// The messages, each with its new attempt as the last one.
     pub messages: Vec<Message>,
+    /// Senders for which WhatsApp found us too fast since the last claim.
+    pub too_fast: Vec<u32>,
 }
 
 /// What came of an attempt.
@@ -164,13 +187,93 @@ pub struct Recorded {
     pub change: Change,
 }
 
-/// Cancel a message.
+/// What asking Twilio about an attempt taught.
 #[derive(Clone, Debug)]
-pub struct Cancel {
+pub struct Asked {
+    /// Which.
+    pub attempt: AttemptId,
+    /// What we heard.
+    pub heard: Heard,
+    /// When the question was put: what came to Twilio later, the answer does not know.
+    pub at: Time,
+}
+
+/// An answer of Twilio's about one attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// How it stands.
+    Told {
+        /// Twilio's name for it.
+        sid: Sid,
+        /// How far it has come.
+        word: Word,
+        /// Why it failed.
+        code: Option<u32>,
+    },
+    /// A whole list of what might be it, and it is not there.
+    NotListed,
+    /// No answer, or one that leaves it open.
+    Nothing,
+}
+
+/// Cancel, hold or release a message.
+#[derive(Clone, Copy, Debug)]
+pub struct Steer {
     /// Which.
     pub id: MessageId,
+    /// What becomes of it.
+    pub to: Direction,
     /// Who asks for it.
     pub source: Source,
+}
+
+/// What becomes of a message that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// It is not sent.
+    Cancel,
+    /// It waits until it is released.
+    Hold,
+    /// It waits no longer.
+    Release,
+}
+
+/// Send failed messages again.
+#[derive(Clone, Debug)]
+pub struct Retry {
+    /// Which, [`Retry::MAX`] at most.
+    pub ids: Vec<MessageId>,
+    /// Also where the failed attempt may have arrived all the same.
+    pub may_duplicate: bool,
+    /// Who asks for it.
+    pub source: Source,
+}
+
+impl Retry {
+    /// One retry names no more messages than this: it bounds the commit.
+    pub const MAX: usize = 256;
+}
+
+/// What a person does not want.
+#[derive(Clone, Debug)]
+pub struct OptingOut {
+    /// Any of their names.
+    pub name: String,
+    /// How much of what we send; nothing, if they want everything again.
+    pub scope: Option<OptOut>,
+    /// Why, in words.
+    pub note: Option<String>,
+}
+
+/// Twilio was asked for all that people wrote to a sender.
+#[derive(Clone, Copy, Debug)]
+pub struct Listened {
+    /// The store's number of the sender.
+    pub sender: u32,
+    /// From then on.
+    pub from: Time,
+    /// Until then.
+    pub until: Time,
 }
 
 /// After a start: attempts that lost their owner become unknown.
@@ -178,8 +281,6 @@ pub struct Cancel {
 pub struct Recover {
     /// Attempts of other starts than this one have no owner.
     pub boot: u64,
-    /// When to look for them at Twilio.
-    pub ask_at: Time,
 }
 
 /// What a person wrote to us: a record of its own, idempotent by its SID.
@@ -187,8 +288,10 @@ pub struct Recover {
 pub struct Inbound {
     /// Twilio's name for it.
     pub sid: Sid,
-    /// When it came; the commit sets it.
+    /// When it came; the commit sets it, unless Twilio was asked and said when.
     pub at: Time,
+    /// Who told us.
+    pub source: Source,
     /// The person, in Twilio's words.
     pub from: String,
     /// Our sender, in Twilio's words.

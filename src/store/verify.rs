@@ -136,7 +136,14 @@ fn check_rows(
     expect_row(snapshot, tables::CODES, "codes", code, id, expected, findings)?;
     let attention = print.needs_attention.then_some(id.0);
     expect_row(snapshot, tables::ATTENTION, "attention", attention, id, expected, findings)?;
-    expect_row(snapshot, tables::FLIGHTS, "flights", print.is_in_flight.then_some(id.0), id, expected, findings)?;
+    let flight = print.is_undecided.then_some(contact);
+    expect_row(snapshot, tables::FLIGHTS, "flights", flight, id, expected, findings)?;
+    if let Some(row) = &print.held {
+        *expected.rows.entry("held").or_default() += 1;
+        if snapshot.transaction().open_table(tables::HELD)?.get(row.as_slice())?.is_none() {
+            findings.add("held", format!("{id} has no row"));
+        }
+    }
     expected.count(&print.share, print.sender, message.accepted_at);
     let (_, cell) = expected.people.entry(message.contact).or_default();
     print.share.add_to(cell, 1);
@@ -174,7 +181,7 @@ fn check_inbound(
     if known != Some(at.0) {
         findings.add("inbound_sids", format!("{sid} does not lead to its record"));
     }
-    let share = metrics::inbound();
+    let share = metrics::inbound(inbound.source);
     expected.count(&share, sender, at);
     let (person, cell) = expected.people.entry(contact).or_default();
     share.add_to(cell, 1);
@@ -192,6 +199,7 @@ fn check_lengths(snapshot: &Snapshot, expected: &Expected, findings: &mut Findin
         ("codes", txn.open_table(tables::CODES)?.len()?),
         ("attention", txn.open_table(tables::ATTENTION)?.len()?),
         ("flights", txn.open_table(tables::FLIGHTS)?.len()?),
+        ("held", txn.open_table(tables::HELD)?.len()?),
         ("inbound_of", txn.open_table(tables::INBOUND_OF)?.len()?),
         ("inbound_sids", txn.open_table(tables::INBOUND_SIDS)?.len()?),
     ];
@@ -237,7 +245,8 @@ fn check_people(
     let aliases = txn.open_table(tables::ALIASES)?;
     let mut log = Log::<u64>::read(&txn.open_table(tables::SUM_LOG)?)?.cells;
     let sums = txn.open_table(tables::SUMS)?;
-    let mut names = 0;
+    let opt_outs = txn.open_table(tables::OPT_OUTS)?;
+    let (mut names, mut opted_out) = (0, 0);
     for row in txn.open_table(tables::CONTACTS)?.iter()? {
         let (number, bytes) = row?;
         let stored: Contact = decode(bytes.value())?;
@@ -249,11 +258,18 @@ fn check_people(
         if (&stored.windows, &cell) != (&person.windows, &sum) {
             findings.add("contacts", format!("contact {} is not the sum of its records", number.value()));
         }
+        opted_out += u64::from(!stored.opt_outs.is_empty());
+        if opt_outs.get(number.value())?.is_some() == stored.opt_outs.is_empty() {
+            findings.add("opt_outs", format!("contact {} is not listed as they wish", number.value()));
+        }
         for name in &stored.aliases {
             if aliases.get(name.as_str())?.map(|owner| owner.value()) != Some(number.value()) {
                 findings.add("aliases", format!("a name of contact {} leads elsewhere", number.value()));
             }
         }
+    }
+    if opt_outs.len()? != opted_out {
+        findings.add("opt_outs", format!("has {} rows, and {opted_out} people opted out", opt_outs.len()?));
     }
     for number in wanted.keys() {
         findings.add("contacts", format!("contact {number} is missing"));

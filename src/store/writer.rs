@@ -20,7 +20,7 @@ use super::read::Snapshot;
 use super::verbs::{Write, Written};
 use super::{FILE, Options, StoreError};
 use crate::clock::Clock;
-use crate::message::Fact;
+use crate::message::Policy;
 
 /// Only bounds how long the first of a batch waits for the last; throughput is flat far below it.
 const MAX_BATCH: usize = 512;
@@ -57,10 +57,10 @@ pub struct Wake {
 }
 
 /// Opens the store in its folder and starts its writer.
-pub fn start(options: &Options, clock: Clock) -> Result<(Handle, JoinHandle<()>), StoreError> {
+pub fn start(options: &Options, policy: Policy, clock: Clock) -> Result<(Handle, JoinHandle<()>), StoreError> {
     DirBuilder::new().recursive(true).mode(0o700).create(&options.dir)?;
     let path = options.dir.join(FILE);
-    let store = Store::open(&path, options.cache_mb << 20)?;
+    let store = Store::open(&path, options.cache_mb << 20)?.with_policy(policy);
     // Messages and numbers are for the eyes of whoever runs bluetick.
     std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
     sync_folder(&options.dir)?;
@@ -150,7 +150,7 @@ impl Writer {
             return;
         };
         let mut jobs = Vec::with_capacity(MAX_BATCH);
-        while runtime.block_on(self.gather(&mut jobs)) {
+        while self.store.is_behind() || runtime.block_on(self.gather(&mut jobs)) {
             if let Err(error) = self.commit(&mut jobs) {
                 tracing::error!(%error, "a commit failed: bluetick stops writing, because the disk cannot be trusted");
                 self.state.has_failed.store(true, Ordering::Release);
@@ -173,12 +173,11 @@ impl Writer {
 
     fn commit(&mut self, jobs: &mut Vec<Job>) -> Result<(), StoreError> {
         let (writes, answers): (Vec<_>, Vec<_>) = jobs.drain(..).map(|job| (job.write, job.answer)).unzip();
-        let makes_sendable = writes.iter().any(makes_sendable);
         match self.store.commit(writes, self.clock.now()) {
             Ok(written) => {
                 self.newest.send_replace(self.store.newest_event());
                 mailbox::post(answers.into_iter().zip(written.into_iter().map(Ok)));
-                if makes_sendable {
+                if self.store.take_sendable() {
                     self.sendable.notify_one();
                 }
                 Ok(())
@@ -188,13 +187,5 @@ impl Writer {
                 Err(error)
             }
         }
-    }
-}
-
-fn makes_sendable(write: &Write) -> bool {
-    match write {
-        Write::Accept(_) => true,
-        Write::Settle(settle) => matches!(settle.fact, Fact::NotProcessed { .. }),
-        _ => false,
     }
 }

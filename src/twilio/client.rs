@@ -9,11 +9,12 @@ use std::time::Duration;
 use jiff::civil::Date;
 use serde::de::DeserializeOwned;
 
+use crate::clock::Time;
 use crate::message::Sid;
 use crate::twilio::options::{BadOptions, Options};
 use crate::twilio::outcome::{Outcome, classify_create, error_body, retry_after};
 use crate::twilio::transport::{Credentials, Https, Method, NoTransport, Request, Response, Transport, TransportError};
-use crate::twilio::wire::{API_VERSION, CreateMessage, MessagePage, MessageResource, Params, encode_form};
+use crate::twilio::wire::{API_VERSION, CreateMessage, MessagePage, MessageResource, Params, encode_form, parse_date};
 
 /// Longest answer read about one message; a real one is about 1 KiB.
 const MAX_MESSAGE_BYTES: usize = 256 * 1024;
@@ -31,8 +32,19 @@ pub struct ListQuery {
     pub from: Option<String>,
     /// Sent on this day (UTC) or later. Leaves out what is still queued, as that has no date yet.
     pub date_sent_on_or_after: Option<Date>,
+    /// Sent on this day (UTC) or earlier.
+    pub date_sent_on_or_before: Option<Date>,
     /// Most messages on a page, up to [`MAX_PAGE_SIZE`]; else Twilio's 50.
     pub page_size: Option<u16>,
+}
+
+/// One page of messages, and what time it was at Twilio.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// The page.
+    pub page: MessagePage,
+    /// Twilio's clock when it answered, to the second.
+    pub at: Option<Time>,
 }
 
 /// Why Twilio did not tell us.
@@ -135,17 +147,23 @@ impl Client {
     }
 
     /// The first page of the messages that match.
-    pub async fn list(&self, query: &ListQuery) -> Result<MessagePage, ClientError> {
-        let target = format!("{}?{}", self.path("Messages.json"), encode_form(&query.to_params()));
-        read(self.send(Method::Get, target, Params::new(), MAX_PAGE_BYTES).await)
+    pub async fn list(&self, query: &ListQuery) -> Result<Listing, ClientError> {
+        self.page(format!("{}?{}", self.path("Messages.json"), encode_form(&query.to_params()))).await
     }
 
     /// The page behind a `next_page_uri`, which must lead to this account's messages and nowhere else.
-    pub async fn next_page(&self, uri: &str) -> Result<MessagePage, ClientError> {
+    pub async fn next_page(&self, uri: &str) -> Result<Listing, ClientError> {
         if !uri.starts_with(&format!("{}?", self.path("Messages.json"))) {
             return Err(ClientError::Unavailable("the next page is not one of this account's messages".to_owned()));
         }
-        read(self.send(Method::Get, uri.to_owned(), Params::new(), MAX_PAGE_BYTES).await)
+        self.page(uri.to_owned()).await
+    }
+
+    async fn page(&self, target: String) -> Result<Listing, ClientError> {
+        let response = self.send(Method::Get, target, Params::new(), MAX_PAGE_BYTES).await;
+        let date = response.as_ref().ok().and_then(|response| response.date.as_deref());
+        let at = date.and_then(parse_date).map(Time);
+        Ok(Listing { page: read(response)?, at })
     }
 
     fn path(&self, resource: &str) -> String {
@@ -171,6 +189,7 @@ impl ListQuery {
             ("To", self.to.clone()),
             ("From", self.from.clone()),
             ("DateSent>", self.date_sent_on_or_after.map(|date| date.to_string())),
+            ("DateSent<", self.date_sent_on_or_before.map(|date| date.to_string())),
             ("PageSize", self.page_size.map(|size| size.clamp(1, MAX_PAGE_SIZE).to_string())),
         ];
         pairs.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
@@ -312,8 +331,9 @@ mod tests {
             from: None,
             date_sent_on_or_after: Some(jiff::civil::date(2026, 2, 5)),
             page_size: Some(1000),
+            ..ListQuery::default()
         };
-        let page = client.list(&query).await.expect("a page");
+        let page = client.list(&query).await.expect("a page").page;
         assert_eq!(page.messages.len(), 1);
         client.next_page(page.next_page_uri.as_deref().expect("a next page")).await.expect("a page");
         let requests = requests.lock().expect("whole");

@@ -12,7 +12,7 @@ pub mod transport;
 pub mod webhook;
 pub mod wire;
 
-pub use client::{Client, ClientError, ListQuery};
+pub use client::{Client, ClientError, ListQuery, Listing, MAX_PAGE_SIZE};
 pub use options::{BadOptions, Options};
 pub use outcome::{NotProcessed, Outcome};
 pub use signature::AuthToken;

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 /// The floors from the ground up, as `src/lib.rs` draws them.
 const FLOORS: [&[&str]; 7] = [
     &["clock", "telemetry"],
-    &["message", "contact", "keyring"],
-    &["metrics", "event", "alert"],
+    &["message", "keyring"],
+    &["contact", "pause", "metrics", "event", "alert"],
     &["store", "archive", "twilio", "endpoint"],
     &["golive"],
     &["http", "jobs", "emulator"],

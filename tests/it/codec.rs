@@ -3,7 +3,7 @@
 use bluetick::clock::Time;
 use bluetick::contact::Contact;
 use bluetick::event::{Event, Told};
-use bluetick::message::{Change, Fact, Message, MessageId, Source, Status, Word};
+use bluetick::message::{Change, Fact, Form, Message, MessageId, Source, Status, Word};
 use bluetick::metrics::Cell;
 use bluetick::store::{Inbound, decode, encode};
 
@@ -11,7 +11,7 @@ use crate::support::{draft, person, sid};
 
 fn message() -> Message {
     let mut message = Message::accept(MessageId([7; 16]), draft(person(1)), 1, 2, Time(1_800_000_000_000));
-    message.apply(Fact::Claimed { nonce: [9; 16], boot: 3 }, Source::Job, Time(1_800_000_000_100));
+    message.apply(Fact::Claimed { nonce: [9; 16], boot: 3, form: Form::AsAsked }, Source::Job, Time(1_800_000_000_100));
     let sent = Fact::Sent { attempt: 1, sid: sid(5), word: Word::Queued, ask_at: Time(1_800_000_600_000) };
     message.apply(sent, Source::Job, Time(1_800_000_000_200));
     for (word, code) in [(Word::Sent, None), (Word::Undelivered, Some(63_016)), (Word::parse("strange"), None)] {
@@ -44,7 +44,7 @@ fn every_other_record_of_schema_1_is_read_and_written_as_ever() {
     let mut cell = Cell::default();
     bluetick::metrics::share(&message()).add_to(&mut cell, 1);
     assert_eq!(kept("cell", &cell), cell);
-    let change = Change { before: Status::Pending, after: Status::InFlight, grew: true };
+    let change = Change { before: Status::Pending, after: Status::InFlight, grew: true, is_new_duplicate: false };
     let told = Told::of(&message(), &change).expect("it grew");
     let event = Event { seq: 7, at: Time(1_800_000_000_000), told };
     assert_eq!(kept("event", &event), event);
@@ -56,6 +56,7 @@ fn inbound() -> Inbound {
     Inbound {
         sid: sid(9),
         at: Time(1_800_000_000_000),
+        source: Source::Callback,
         from: "whatsapp:+4915100000001".into(),
         to: "whatsapp:+15550001111".into(),
         contact: 2,

@@ -1,7 +1,7 @@
 //! P4: receipts converge, whatever order callbacks come in and however often.
 
 use bluetick::clock::Time;
-use bluetick::message::{Fact, Message, MessageId, Source, Status, Word};
+use bluetick::message::{Fact, Form, Message, MessageId, Source, Status, Word};
 use proptest::prelude::*;
 
 use crate::support::{draft, person, sid};
@@ -13,7 +13,7 @@ const ORDERS: usize = 5;
 fn claimed(attempts: u8) -> Message {
     let mut message = Message::accept(MessageId::new(Time(1), [1; 10]), draft(person(1)), 1, 1, Time(1));
     for number in 1..=attempts {
-        message.apply(Fact::Claimed { nonce: [number; 16], boot: 1 }, Source::Job, Time(2));
+        message.apply(Fact::Claimed { nonce: [number; 16], boot: 1, form: Form::AsAsked }, Source::Job, Time(2));
         message.apply(Fact::Unclear { attempt: number, detail: "reset".into(), ask_at: Time(9) }, Source::Job, Time(3));
     }
     message
@@ -91,7 +91,7 @@ fn read_after_delivered_counts_and_a_late_sent_undoes_nothing() {
 #[test]
 fn a_callback_before_the_answer_is_bound_and_the_answer_changes_nothing() {
     let mut message = Message::accept(MessageId::new(Time(1), [1; 10]), draft(person(1)), 1, 1, Time(1));
-    message.apply(Fact::Claimed { nonce: [1; 16], boot: 1 }, Source::Job, Time(2));
+    message.apply(Fact::Claimed { nonce: [1; 16], boot: 1, form: Form::AsAsked }, Source::Job, Time(2));
     message.apply(reported(1, Word::Delivered, None), Source::Callback, Time(3));
     assert_eq!((message.status(), message.sid()), (Status::Twilio(Word::Delivered), Some(sid(1))));
     let answer = Fact::Sent { attempt: 1, sid: sid(1), word: Word::Queued, ask_at: Time(99) };

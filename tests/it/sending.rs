@@ -31,8 +31,9 @@ struct House {
 impl House {
     fn new(twilio: impl Fn(&Handle, usize, Request) -> Answer + Send + Sync + 'static) -> Self {
         let folder = Folder::new();
+        let policy = Policy { backoff_first_ms: 1, backoff_longest_ms: 2, probe_after_ms: 1, ..Policy::default() };
         let options = store::Options { dir: folder.0.clone(), ..store::Options::default() };
-        let (store, writer) = store::start(&options, Clock::System).expect("a fresh folder");
+        let (store, writer) = store::start(&options, policy.clone(), Clock::System).expect("a fresh folder");
         let (count, seen) = (AtomicUsize::new(0), store.clone());
         let transport = InProcess(move |request| twilio(&seen, count.fetch_add(1, Ordering::SeqCst), request));
         let options = twilio::Options {
@@ -46,8 +47,8 @@ impl House {
             client: Arc::new(Client::new(Arc::new(transport), &options).expect("the options are whole")),
             clock: Clock::System,
             board: board.clone(),
-            options: Options { probe_after_ms: 1, ..Options::default() },
-            policy: Policy { backoff_first_ms: 1, backoff_longest_ms: 2, ..Policy::default() },
+            options: Options::default(),
+            policy,
             rates: BTreeMap::new(),
             public_url: Some("https://example.com/".into()),
             boot: 5,
@@ -58,7 +59,7 @@ impl House {
     }
 
     async fn accept(&self, number: u64) -> MessageId {
-        let accept = Accept { draft: draft(person(1)), random: random(number), key: None };
+        let accept = Accept { draft: draft(person(number as u32)), random: random(number), key: None };
         match self.store.write(Write::Accept(Box::new(accept))).await {
             Ok(Written::Accepted(message)) => message.id,
             other => panic!("not accepted: {other:?}"),

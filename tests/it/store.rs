@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use bluetick::clock::{Clock, Time};
-use bluetick::message::{AttemptId, Fact, MessageId, Origin, Source, Status, Word};
+use bluetick::message::{AttemptId, Fact, MessageId, Origin, Policy, Source, Status, Word};
 use bluetick::metrics::Count;
 use bluetick::store::{
-    Accept, Cancel, Claim, Filter, IdempotencyKey, Inbound, Options, Recover, Settle, Snapshot, Store, Tier, Turn,
-    Write, Written,
+    Accept, Claim, Direction, Filter, IdempotencyKey, Inbound, Options, Recover, Settle, Snapshot, Steer, Store, Tier,
+    Turn, Write, Written,
 };
 use proptest::prelude::*;
 
@@ -29,6 +29,7 @@ fn inbound(number: u64, from: &str, also: &[&str]) -> Write {
     Write::Receive(Box::new(Inbound {
         sid: sid(number),
         at: Time(0),
+        source: Source::Callback,
         from: from.into(),
         to: "whatsapp:+15550001111".into(),
         contact: 0,
@@ -195,8 +196,8 @@ fn only_a_message_that_waits_for_its_first_attempt_can_be_canceled() {
     let folder = Folder::new();
     let mut store = folder.store();
     let first = accept(&mut store, draft(person(1)), 1, START).id;
-    let cancel = |id| Write::Cancel(Cancel { id, source: Source::Api });
-    assert!(matches!(one(&mut store, cancel(first), START), Written::Canceled(_)));
+    let cancel = |id| Write::Steer(Steer { id, to: Direction::Cancel, source: Source::Api });
+    assert!(matches!(one(&mut store, cancel(first), START), Written::Steered(_)));
     assert!(claim(&mut store, START).is_empty());
     let second = accept(&mut store, draft(person(1)), 2, START).id;
     claim(&mut store, START);
@@ -213,7 +214,7 @@ fn after_a_start_attempts_without_an_owner_are_unknown_and_stay_visible() {
     claim(&mut store, START);
     drop(store);
     let mut store = folder.store();
-    let recover = |boot| Write::Recover(Recover { boot, ask_at: Time(START.0 + 9) });
+    let recover = |boot| Write::Recover(Recover { boot });
     assert!(matches!(one(&mut store, recover(7), START), Written::Recovered(0)), "its owner still lives");
     assert!(matches!(one(&mut store, recover(8), START), Written::Recovered(1)));
     assert_eq!(get(&read(&store), id).status(), Status::Unknown);
@@ -303,7 +304,7 @@ fn two_claims_of_one_batch_do_not_claim_the_same_message() {
     accept(&mut store, draft(person(1)), 1, START);
     let claim = || {
         let turns = vec![Turn { sender: 1, at_most: 9 }];
-        Write::Claim(Claim { turns, slots: 9, boot: 7, seed: [3; 32], max_attempts: 100 })
+        Write::Claim(Claim { turns, slots: 9, boot: 7, seed: [3; 32] })
     };
     let written = store.commit(vec![claim(), claim()], START).expect("the disk works");
     let [Written::Claimed(first), Written::Claimed(second)] = &written[..] else { panic!("{written:?}") };
@@ -330,7 +331,7 @@ fn days_are_the_sums_of_their_hours() {
 async fn writers_are_answered_after_their_commit_and_refused_when_closed() {
     let folder = Folder::new();
     let options = Options { dir: folder.0.clone(), ..Options::default() };
-    let (handle, thread) = bluetick::store::start(&options, Clock::System).expect("a fresh folder");
+    let (handle, thread) = bluetick::store::start(&options, Policy::default(), Clock::System).expect("a fresh folder");
     let accept = Accept { draft: draft(person(1)), random: random(1), key: None };
     let Ok(Written::Accepted(message)) = handle.write(Write::Accept(Box::new(accept.clone()))).await else {
         panic!("not accepted");
@@ -380,7 +381,7 @@ proptest! {
                     one(&mut store, inbound(number + 100, &from, &[&user]), now);
                 }
                 (9, _) if !ids.is_empty() => {
-                    one(&mut store, Write::Cancel(Cancel { id: ids[pick % ids.len()], source: Source::Api }), now);
+                    one(&mut store, Write::Steer(Steer { id: ids[pick % ids.len()], to: Direction::Cancel, source: Source::Api }), now);
                 }
                 _ => {}
             }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use bluetick::message::{Address, AttemptId, Content, Draft, Fact, Message, MessageId, Priority, Sid, Word};
+use bluetick::message::{Address, AttemptId, Content, Draft, Fact, Message, MessageId, Sid, Word};
 use bluetick::store::{Accept, Claim, Report, Settle, Snapshot, Store, Turn, Write, Written, verify};
 use bluetick::{clock::Time, message::Source};
 
@@ -42,17 +42,7 @@ pub(crate) fn person(number: u32) -> Address {
 }
 
 pub(crate) fn draft(to: Address) -> Draft {
-    Draft {
-        to,
-        from: Address::Phone("+15550001111".into()),
-        content: Content::Text("hello".into()),
-        reference: None,
-        tags: Vec::new(),
-        metadata: Default::default(),
-        priority: Priority::Normal,
-        send_at: None,
-        expires_at: None,
-    }
+    Draft::new(to, Address::Phone("+15550001111".into()), Content::Text("hello".into()))
 }
 
 pub(crate) fn sid(number: u64) -> Sid {
@@ -80,7 +70,7 @@ pub(crate) fn accept(store: &mut Store, draft: Draft, number: u64, now: Time) ->
 /// Claims all that is due for sender 1, whatever its urgency.
 pub(crate) fn claim(store: &mut Store, now: Time) -> Vec<Message> {
     let turns = vec![Turn { sender: 1, at_most: 100 }];
-    match one(store, Write::Claim(Claim { turns, slots: 100, boot: 7, seed: [3; 32], max_attempts: 100 }), now) {
+    match one(store, Write::Claim(Claim { turns, slots: 100, boot: 7, seed: [3; 32] }), now) {
         Written::Claimed(claimed) => claimed.messages,
         other => panic!("not claimed: {other:?}"),
     }

@@ -75,7 +75,7 @@ impl Subject {
         match (self, &event.told) {
             (Self::Everyone, _) => true,
             (Self::Message(asked, now), Told::Message { id, .. }) => *id == asked || *id == now,
-            (Self::Message(..), Told::Inbound { .. }) => false,
+            (Self::Message(..), _) => false,
         }
     }
 }

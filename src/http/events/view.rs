@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::event::{Event, Told};
-use crate::message::MessageId;
+use crate::message::{MessageId, OptOut};
 use crate::store::{Snapshot, StoreError};
 
 /// One thing that happened.
@@ -39,6 +39,29 @@ pub(in crate::http) struct EventView {
     /// Why it failed.
     #[schema(example = 63016)]
     code: Option<u32>,
+    /// What is paused or resumed (`all`, `account`, `sender:…`, `template:…`), or what a person does not want (`all`,
+    /// `marketing`, `none`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<String>,
+}
+
+impl EventView {
+    /// An event that is about no message.
+    fn about(seq: u64, at: String, r#type: String, scope: String) -> Self {
+        Self {
+            seq,
+            at,
+            r#type,
+            message_id: None,
+            status: None,
+            sid: None,
+            sender: None,
+            contact: None,
+            reference: None,
+            code: None,
+            scope: Some(scope),
+        }
+    }
 }
 
 /// The names behind the store's numbers, each looked up once a page.
@@ -80,6 +103,7 @@ impl<'store> Names<'store> {
                     contact: self.contact(contact)?,
                     reference: known.and_then(|known| known.reference),
                     code,
+                    scope: None,
                 }
             }
             Told::Inbound { sid, sender, contact } => {
@@ -95,7 +119,14 @@ impl<'store> Names<'store> {
                     contact: self.contact(contact)?,
                     reference: None,
                     code: None,
+                    scope: None,
                 }
+            }
+            Told::Paused { scope, code } => EventView { code, ..EventView::about(seq, at, r#type, scope) },
+            Told::Resumed { scope } => EventView::about(seq, at, r#type, scope),
+            Told::OptedOut { contact, scope } => {
+                let scope = scope.map_or("none", OptOut::as_str).to_owned();
+                EventView { contact: self.contact(contact)?, ..EventView::about(seq, at, r#type, scope) }
             }
         })
     }

@@ -8,9 +8,9 @@ use super::view::MessageView;
 use crate::http::app::App;
 use crate::http::auth::Principal;
 use crate::http::error::{Code, Problem, ProblemBody};
-use crate::store::{Cancel, Write, Written};
+use crate::store::{Direction, Steer, Write, Written};
 
-/// Cancels a message that waits for its first attempt.
+/// Cancels a message that waits: pending, or held.
 #[utoipa::path(post, path = "/v1/messages/{id}/cancel", tag = "messages",
     params(("id" = String, Path, description = "`msg_…`, or Twilio's `SM…` or `MM…`")),
     responses((status = 200, body = MessageView), (status = 404, body = ProblemBody),
@@ -22,11 +22,11 @@ pub(in crate::http) async fn cancel(
 ) -> Result<Json<MessageView>, Problem> {
     let source = Principal::of(&request).source();
     let id = find(&app, &id)?.id;
-    match app.store.write(Write::Cancel(Cancel { id, source })).await? {
-        Written::Canceled(message) => Ok(Json(MessageView::of(&message))),
+    match app.store.write(Write::Steer(Steer { id, to: Direction::Cancel, source })).await? {
+        Written::Steered(message) => Ok(Json(MessageView::of(&message))),
         Written::TooLate(message) => Err(Problem::new(
             Code::TooLate,
-            format!("the message is {}: only one that waits for its first attempt can be canceled", message.status()),
+            format!("the message is {}: only one that waits (pending or held) can be canceled", message.status()),
         )),
         Written::NotFound => Err(Problem::not_found("message")),
         other => unreachable!("a cancel is answered as one, not by {other:?}"),

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use crate::clock::Time;
 use crate::http::error::{Code, FieldError, Problem};
-use crate::message::{Address, Draft, Priority, Wish};
+use crate::message::{Address, Category, Draft, OnUnknown, Priority, Template, Wish};
 
 /// A message to be sent: `to`, and one of `body`, `media_url` or `content_sid`.
 #[derive(Debug, Default, Serialize, ToSchema)]
@@ -45,9 +45,34 @@ pub(in crate::http) struct SendRequest {
     send_at: Option<String>,
     /// Not after this time.
     expires_at: Option<String>,
+    /// `marketing`, `utility` or `authentication`: who wants no marketing still gets the rest. Marketing for a bulk
+    /// message that does not say, else utility.
+    #[schema(value_type = Option<String>, example = "utility")]
+    category: Option<Category>,
+    /// The template that goes instead when the person's 24-hour window is closed.
+    fallback: Option<Fallback>,
+    /// Whether it may be sent again after a failure that leaves open whether it arrived.
+    #[schema(required = false)]
+    may_duplicate: bool,
+    /// What to do when Twilio provably has no trace of an attempt: `resend_if_absent` (once), `hold` or `fail`; as
+    /// configured if absent.
+    #[schema(value_type = Option<String>, example = "resend_if_absent")]
+    on_unknown: Option<OnUnknown>,
 }
 
-const FIELDS: [&str; 12] = [
+/// A template to fall back on.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct Fallback {
+    /// An approved template.
+    content_sid: String,
+    /// The template's variables.
+    #[serde(default)]
+    #[schema(required = false)]
+    variables: BTreeMap<String, String>,
+}
+
+const FIELDS: [&str; 16] = [
     "to",
     "from",
     "body",
@@ -60,6 +85,10 @@ const FIELDS: [&str; 12] = [
     "priority",
     "send_at",
     "expires_at",
+    "category",
+    "fallback",
+    "may_duplicate",
+    "on_unknown",
 ];
 
 impl SendRequest {
@@ -83,6 +112,10 @@ impl SendRequest {
             priority: fields.take("priority", "high, normal or bulk"),
             send_at: fields.take("send_at", "a text"),
             expires_at: fields.take("expires_at", "a text"),
+            category: fields.take("category", "marketing, utility or authentication"),
+            fallback: fields.take("fallback", "an object of content_sid and variables"),
+            may_duplicate: fields.take("may_duplicate", "true or false"),
+            on_unknown: fields.take("on_unknown", "resend_if_absent, hold or fail"),
         };
         fields.end().map(|()| request)
     }
@@ -110,6 +143,12 @@ impl SendRequest {
             priority: self.priority,
             send_at: send_at?,
             expires_at: expires_at?,
+            category: self.category,
+            fallback: self
+                .fallback
+                .map(|fallback| Template { sid: fallback.content_sid, variables: fallback.variables }),
+            may_duplicate: self.may_duplicate,
+            on_unknown: self.on_unknown,
         };
         Ok(Draft::check(wish, default_from, now)?)
     }

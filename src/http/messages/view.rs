@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::clock::Time;
 use crate::http::failures::FailureView;
-use crate::message::{Attempt, Content, Handing, Message, Next, Origin, Priority, Status, Word};
+use crate::message::{Attempt, Content, Handing, Message, Next, Origin, Priority, Status, Template, Word};
 
 /// A message.
 #[derive(Debug, Serialize, ToSchema)]
@@ -153,7 +153,7 @@ fn content(content: &Content) -> Shown {
     match content.clone() {
         Content::Text(body) => (Some(body), Vec::new(), None, BTreeMap::new()),
         Content::Media { urls, caption } => (caption, urls, None, BTreeMap::new()),
-        Content::Template { sid, variables } => (None, Vec::new(), Some(sid), variables),
+        Content::Template(Template { sid, variables }) => (None, Vec::new(), Some(sid), variables),
         Content::Elsewhere => (None, Vec::new(), None, BTreeMap::new()),
     }
 }
@@ -217,5 +217,6 @@ fn handing(handing: &Handing) -> (&'static str, Option<String>, Option<u32>) {
         Handing::Refused { code, detail } => ("refused", Some(detail.clone()), *code),
         Handing::NotProcessed { detail } => ("not_processed", Some(detail.clone()), None),
         Handing::Unknown { detail } => ("unknown", Some(detail.clone()), None),
+        Handing::Absent { detail } => ("absent", Some(detail.clone()), None),
     }
 }
