@@ -9,21 +9,23 @@
 //! roof       main  cli/  serve/  config/      argv, wiring, signals; config only gathers every room's own Options
 //! floor 4    http/   jobs/   emulator/        where the outside meets the inside
 //! floor 3    store/  twilio/                  each speaks to one outside thing: redb, Twilio
-//! floor 2    metrics/  event  alert           pure: what one record adds to the numbers, what is told, what is wrong
-//! floor 1    message/  contact                pure: no clock, no disk, no socket, no async
-//! ground     clock  telemetry
+//! floor 2    contact  pause  metrics/         pure: people, what is held up, what one record adds to the numbers,
+//!            event  alert                     what is told, what is wrong
+//! floor 1    message/                         pure: no clock, no disk, no socket, no async
+//! ground     clock  telemetry  sabotage
 //! ```
 //!
 //! | room | one line | crates at home there |
 //! | --- | --- | --- |
-//! | [`message`] | status fold, receipt join, attempt, draft, address, journal, failure catalogue (a data file), policy | – |
-//! | [`contact`] | the names of a person, their windows, how they were last reached | – |
+//! | [`message`] | status fold, receipt join, attempt, draft, address, window gate, retry, journal, failure catalogue (a data file), policy | – |
+//! | [`contact`] | the names of a person, when they last wrote, what they do not want | – |
+//! | [`pause`] | what is held up instead of burning the queue, why, and how it ends | – |
 //! | [`metrics`] | `share(&record)`, the cell and its sums, percentiles out of integer buckets | – |
 //! | [`event`] | what the team's app and the pages are told | – |
 //! | [`alert`] | what is wrong right now, and what to do about it | – |
 //! | [`store`] | tables, `commit(batch, now)`, the writer thread as its shell, snapshot reads, codec, verify | redb, bincode |
 //! | [`twilio`] | client, wire format, signature, webhook, outcome, transport | hmac, sha1, reqwest |
-//! | [`jobs`] | one loop, one file per job: send | – |
+//! | [`jobs`] | one loop, one file per job: send, reconcile (with `evidence`, which of Twilio's messages are ours, and `listen`, what people wrote) | – |
 //! | [`http`] | every route on one page; webhooks, messages, metrics, events, pages, charts, one error table | actix-web, rust-embed, charts-rs |
 //! | [`emulator`] | a small, strict, forgetful Twilio that misbehaves by script; the only fake in the house | actix-web |
 //!
@@ -38,7 +40,9 @@
 //! - **Group commit.** One writer thread takes what is waiting, commits it, then answers everyone. Record, indexes,
 //!   numbers, journal and events are one transaction.
 //! - **Unknown is a result** ([`twilio::Outcome`]): what is neither proven taken, nor refused, nor untouched is never
-//!   blindly sent again.
+//!   blindly sent again. It is looked for at Twilio; only proven absence allows one more attempt.
+//! - **What follows is a fact.** After every fact, [`message::Message::follow_up`] decides what is done next: retry, hold,
+//!   fall back, give up, ask. The decision goes into the journal, so replaying it asks no policy.
 //!
 //! # Walks
 //!
@@ -47,7 +51,12 @@
 //!
 //! *A send.* `http::messages::create` → [`message::Draft::check`] → [`store::Write::Accept`] (new, or existing by its
 //! Idempotency-Key) → 202. The commit wakes [`jobs::send`]: claim what is due, in one commit with the attempt intents →
-//! [`twilio::Client::create`] → [`twilio::Outcome`] → `settle` → [`store::Write::Settle`].
+//! [`twilio::Client::create`] → [`twilio::Outcome`] → `settle` → [`store::Write::Settle`]. Claiming is the last look:
+//! pauses, opt-outs, the window, the pair rate; what cannot go is held, ended or due later when that commit is done.
+//!
+//! *A lost callback, a lost answer.* The step is `Reconcile`; its date comes; [`jobs::reconcile::plan`] gathers what is due,
+//! `ask` fetches by SID, by list, or looks for an attempt whose answer was lost ([`jobs::evidence`]) →
+//! [`store::Write::Ask`] → report, absence, or the next date. [`jobs::listen`] lists what people wrote, likewise.
 //!
 //! *A message sent elsewhere.* A signed callback with a SID nobody has: one attempt, `origin` external, tracked, never
 //! retried. If an attempt of ours later claims that SID, the record is absorbed and its id leads to ours.
@@ -66,6 +75,7 @@ pub mod jobs;
 pub mod message;
 pub mod metrics;
 pub mod pause;
+pub mod sabotage;
 pub mod serve;
 pub mod store;
 pub mod telemetry;

@@ -8,6 +8,7 @@ use super::failure::OptOut;
 use super::policy::{OutsideWindow, Policy};
 use super::record::{Message, Pass};
 use crate::clock::Time;
+use crate::sabotage::{Bug, is_planted};
 
 /// What is known of the person a message is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +66,7 @@ impl Message {
             return Passage::Suppress(scope);
         }
         let is_released = self.next.is_some_and(|next| next.pass == Pass::Released);
-        let is_open = recipient.window == Window::Open;
+        let is_open = recipient.window == Window::Open || is_planted(Bug::WindowForgotten);
         if !self.is_free_form() || (is_open && !self.was_turned_away()) {
             return Passage::Go(Form::AsAsked);
         }

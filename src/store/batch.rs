@@ -20,6 +20,7 @@ use crate::contact::Contact;
 use crate::event::{Event, Told};
 use crate::message::{Change, Fact, Message, MessageId, Policy, Recipient, Sid, Source, Step};
 use crate::metrics::{Cell, Share};
+use crate::sabotage::{Bug, is_planted};
 
 pub(super) struct Batch<'txn> {
     pub(super) tables: Tables<'txn>,
@@ -330,6 +331,9 @@ impl<'txn> Batch<'txn> {
         }
         for (print, times) in [(before, -1), (after, 1)] {
             let Some(print) = print else { continue };
+            if times < 0 && is_planted(Bug::ShareNotSubtracted) {
+                continue;
+            }
             self.count(&print.share, print.sender, accepted_at, times);
             self.credit(&print.share, print.contact, times);
         }

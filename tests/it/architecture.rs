@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// The floors from the ground up, as `src/lib.rs` draws them.
 const FLOORS: [&[&str]; 7] = [
-    &["clock", "telemetry"],
+    &["clock", "telemetry", "sabotage"],
     &["message", "keyring"],
     &["contact", "pause", "metrics", "event", "alert"],
     &["store", "archive", "twilio", "endpoint"],
