@@ -18,7 +18,7 @@ impl Message {
     /// still to do; else what the latest attempt came to.
     pub fn status(&self) -> Status {
         let words = self.attempts.iter().filter_map(|attempt| attempt.receipt.word());
-        if let Some(word) = words.max().filter(Word::is_arrival) {
+        if let Some(word) = words.filter(Word::is_arrival).max() {
             return Status::Twilio(word);
         }
         if self.hold.is_some() {

@@ -127,6 +127,14 @@ fn two_attempts_that_both_arrive_are_a_duplicate() {
 }
 
 #[test]
+fn a_word_we_do_not_know_outdoes_no_arrival_of_another_attempt() {
+    let mut message = claimed(2);
+    message.apply(reported(1, Word::Read, None), Source::Callback, Time(5));
+    message.apply(reported(2, Word::parse("strange"), None), Source::Callback, Time(6));
+    assert_eq!(message.status(), Status::Twilio(Word::Read));
+}
+
+#[test]
 fn a_journal_keeps_so_many_rows_and_counts_the_rest() {
     let mut message = claimed(1);
     for code in 0..200 {
