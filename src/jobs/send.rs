@@ -130,7 +130,7 @@ pub fn settle(outcome: Outcome, number: u8, policy: &Policy, now: Time, dice: f6
             (Fact::NotProcessed { attempt, detail: detail.clone(), retry_at: now }, Signal::Refused(detail))
         }
         Outcome::Unknown { reason } => {
-            (Fact::Unclear { attempt, detail: reason, ask_at: policy.look_at(now, now) }, Signal::Silence)
+            (Fact::Unclear { attempt, detail: reason, ask_at: policy.first_look_at(now) }, Signal::Silence)
         }
     };
     Settlement { fact, signal }

@@ -181,12 +181,19 @@ impl Policy {
         (age < self.patience_ms).then(|| now.plus(Duration::from_millis(pause)))
     }
 
-    /// When an attempt whose answer was lost at `since` is looked for next; always a whole `settle_ms` apart once that
-    /// has passed.
-    pub fn look_at(&self, now: Time, since: Time) -> Time {
-        let settle = Duration::from_millis(self.settle_ms);
+    /// When an attempt whose answer was lost at `since` is looked for next; further and further apart once `settle_ms`
+    /// has passed, and never again once patience is spent.
+    pub fn look_at(&self, now: Time, since: Time) -> Option<Time> {
+        let age = now.since(since);
         let looks = LOOKS.iter().map(|part| since.plus(Duration::from_millis((self.settle_ms / part).max(1))));
-        looks.into_iter().find(|at| *at > now).unwrap_or(now.plus(settle))
+        let next = looks.into_iter().find(|at| *at > now);
+        let later = now.plus(Duration::from_millis(self.settle_ms).max(age / 4));
+        (age < Duration::from_millis(self.patience_ms)).then(|| next.unwrap_or(later))
+    }
+
+    /// When an attempt whose answer was just lost is looked for first.
+    pub fn first_look_at(&self, now: Time) -> Time {
+        now.plus(Duration::from_millis((self.settle_ms / LOOKS[0]).max(1)))
     }
 
     /// Whether an attempt whose answer was lost at `since`, and which Twilio does not list, is absent.
@@ -244,11 +251,12 @@ mod tests {
         let mut now = Time(0);
         let mut looks = Vec::new();
         while !policy.is_settled(now, Time(0)) {
-            now = policy.look_at(now, Time(0));
+            now = policy.look_at(now, Time(0)).expect("it is young");
             looks.push(now.0);
         }
         assert_eq!(looks, [5_000, 15_000, 60_000, 180_000]);
-        assert_eq!(policy.look_at(now, Time(0)), Time(360_000));
+        assert_eq!((policy.first_look_at(Time(0)), policy.look_at(now, Time(0))), (Time(5_000), Some(Time(360_000))));
+        assert_eq!(policy.look_at(Time(7 * 24 * 3_600_000), Time(0)), None);
     }
 
     #[test]

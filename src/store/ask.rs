@@ -8,7 +8,7 @@ use super::batch::Batch;
 use super::report;
 use super::verbs::{Asked, Heard, Recorded, Written};
 use crate::clock::Time;
-use crate::message::{Attempt, Fact, Handing, Source};
+use crate::message::{Attempt, Fact, Handing, Hold, Source};
 
 /// Takes an answer in.
 pub(super) fn ask(batch: &mut Batch<'_>, asked: Asked) -> Result<Written, StoreError> {
@@ -51,7 +51,10 @@ fn next(
     let since = known.answered_at.unwrap_or(known.started_at);
     Ok(Some(match is_unknown {
         true if unlisted_at.is_some_and(|at| policy.is_settled(at, since)) => Fact::Absent { attempt },
-        true => Fact::Asked { attempt, ask_at: Some(policy.look_at(now, since)) },
+        true => match policy.look_at(now, since) {
+            Some(at) => Fact::Asked { attempt, ask_at: Some(at) },
+            None => Fact::Held { why: Hold::Unknown },
+        },
         false => {
             let ask_at = policy.ask_again_at(now, known.started_at, message.has_arrived());
             Fact::Asked { attempt, ask_at }

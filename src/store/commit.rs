@@ -286,7 +286,7 @@ fn recover(batch: &mut Batch<'_>, recover: Recover) -> Result<Written, StoreErro
         let has_no_owner = |attempt: &crate::message::Attempt| attempt.is_in_flight() && attempt.boot != recover.boot;
         let Some(attempt) = attempt.filter(has_no_owner) else { continue };
         let detail = "bluetick stopped before the answer came".to_owned();
-        let ask_at = batch.policy.look_at(batch.now, batch.now);
+        let ask_at = batch.policy.first_look_at(batch.now);
         batch.apply(id, Fact::Unclear { attempt: attempt.number, detail, ask_at }, Source::Job)?;
         lost += 1;
     }

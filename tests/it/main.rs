@@ -1,6 +1,8 @@
 //! What bluetick promises, tried through its public doors.
 
 mod architecture;
+mod asking;
+mod claims;
 mod codec;
 mod disk;
 mod receipts;

@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 
 use bluetick::clock::{Clock, Time};
-use bluetick::message::{AttemptId, Fact, MessageId, Origin, Policy, Source, Status, Word};
+use bluetick::message::{
+    AttemptId, Category, Content, Draft, Fact, MessageId, OnUnknown, OptOut, Origin, Policy, Source, Status, Template,
+    Word,
+};
 use bluetick::metrics::Count;
+use bluetick::pause::{Cause, Scope};
 use bluetick::store::{
-    Accept, Claim, Direction, Filter, IdempotencyKey, Inbound, Options, Recover, Settle, Snapshot, Steer, Store, Tier,
-    Turn, Write, Written,
+    Accept, Asked, Claim, Direction, Filter, Heard, IdempotencyKey, Inbound, OptingOut, Options, Recover, Retry,
+    Settle, Snapshot, Steer, Store, Tier, Turn, Write, Written,
 };
 use proptest::prelude::*;
 
@@ -345,14 +349,15 @@ async fn writers_are_answered_after_their_commit_and_refused_when_closed() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(ProptestConfig::with_cases(120))]
 
     #[test]
     fn whatever_happens_the_numbers_are_a_fold_of_the_records(
-        steps in proptest::collection::vec((0u8..10, 0usize..12, 0u64..8, 0u32..3), 1..120)
+        steps in proptest::collection::vec((0u8..17, 0usize..12, 0u64..8, 0u32..3), 1..160)
     ) {
         let mut store = in_memory();
         let (mut ids, mut attempts, mut now) = (Vec::new(), Vec::<AttemptId>::new(), START);
+        let codes = [63_018, 63_016, 63_041, 63_007, 63_033, 30_008, 21_610, 63_024];
         let words = ["queued", "sent", "delivered", "read", "failed", "undelivered", "strange"].map(Word::parse);
         for (number, (kind, pick, which, code)) in steps.into_iter().enumerate() {
             now = Time(now.0 + i64::from(code) * 1_900_000);
@@ -362,7 +367,7 @@ proptest! {
             // Twilio never gives a SID twice; it may tell of one before we know whose it is, or of none of ours.
             let own = attempt.map_or(sid(which), |attempt| sid(1_000 + u64::from(attempt.message.0[15]) * 256 + u64::from(attempt.number)));
             match (kind, attempt) {
-                (0 | 1, _) => ids.push(accept(&mut store, draft(person(code)), number, now).id),
+                (0 | 1, _) => ids.push(accept(&mut store, wish(code, which), number, now).id),
                 (2, _) => attempts.extend(claim(&mut store, now).iter().map(last_attempt)),
                 (3, Some(attempt)) => drop(one(&mut store, sent(attempt, own), now)),
                 (4, Some(attempt)) => {
@@ -373,19 +378,83 @@ proptest! {
                     let fact = Fact::NotProcessed { attempt: attempt.number, detail: "429".into(), retry_at: now };
                     one(&mut store, Write::Settle(Settle { attempt, fact, source: Source::Job }), now);
                 }
-                (6, Some(attempt)) => drop(one(&mut store, report(Some(attempt), own, word, Some(code)), now)),
+                (6, Some(attempt)) => {
+                    drop(one(&mut store, report(Some(attempt), own, word, Some(codes[pick % codes.len()])), now));
+                }
                 (7, _) => drop(one(&mut store, report(None, if pick % 2 == 0 { own } else { sid(which) }, word, Some(code)), now)),
                 (8, _) => {
                     let from = format!("whatsapp:+49151{code:08}");
                     let user = format!("whatsapp:DE.{}", which % 3);
-                    one(&mut store, inbound(number + 100, &from, &[&user]), now);
+                    let Write::Receive(mut letter) = inbound(number + 100, &from, &[&user]) else { unreachable!() };
+                    letter.body = ["hi", "stop", "START"][pick % 3].into();
+                    (letter.source, letter.at) = if which > 5 { (Source::Poll, now) } else { (Source::Callback, now) };
+                    one(&mut store, Write::Receive(letter), now);
                 }
+                (10, _) if !ids.is_empty() => {
+                    let to = if which < 4 { Direction::Hold } else { Direction::Release };
+                    one(&mut store, Write::Steer(Steer { id: ids[pick % ids.len()], to, source: Source::Operator }), now);
+                }
+                (11, Some(attempt)) => {
+                    let heard = match which {
+                        0..3 => Heard::NotListed,
+                        3 => Heard::Nothing,
+                        _ => Heard::Told { sid: own, word, code: Some(codes[pick % codes.len()]) },
+                    };
+                    one(&mut store, Write::Ask(Asked { attempt, heard, at: now }), now);
+                }
+                (12, _) => {
+                    let (ids, may_duplicate) = (ids.clone(), which > 3);
+                    one(&mut store, Write::Retry(Retry { ids, may_duplicate, source: Source::Operator }), now);
+                }
+                (13, _) => {
+                    let template = Scope::Template(format!("HX{which:032x}"));
+                    let scope = [Scope::All, Scope::Sender("whatsapp:+15550001111".into()), template][pick % 3].clone();
+                    one(&mut store, Write::Pause(scope, Cause::Operator(None)), now);
+                }
+                (14, _) => {
+                    let scopes = store.read().and_then(|snapshot| snapshot.active_pauses()).expect("the disk works");
+                    for paused in scopes {
+                        one(&mut store, Write::Resume(paused.scope), now);
+                    }
+                }
+                (15, _) => {
+                    let scope = [None, Some(OptOut::Marketing), Some(OptOut::All)][pick % 3];
+                    let name = format!("whatsapp:+49151{code:08}");
+                    one(&mut store, Write::OptOut(OptingOut { name, scope, note: None }), now);
+                }
+                (16, _) => drop(one(&mut store, Write::Recover(Recover { boot: which }), now)),
                 (9, _) if !ids.is_empty() => {
                     one(&mut store, Write::Steer(Steer { id: ids[pick % ids.len()], to: Direction::Cancel, source: Source::Api }), now);
                 }
                 _ => {}
             }
         }
+        while store.is_behind() {
+            store.commit(Vec::new(), now).expect("the disk works");
+        }
         assert_verified(&store);
+        let snapshot = store.read().expect("the disk works");
+        for message in snapshot.messages(&Filter::default(), None, 1_000).expect("the disk works").rows {
+            let moves = message.next.is_some() || message.is_in_flight() || message.hold.is_some();
+            prop_assert!(moves || message.is_settled() || is_out_of_patience(&message, now), "stuck: {message:?}");
+        }
+    }
+}
+
+/// Twilio is asked about an attempt for seven days.
+fn is_out_of_patience(message: &bluetick::message::Message, now: Time) -> bool {
+    message.attempts.last().is_some_and(|attempt| now.since(attempt.started_at).as_secs() >= 7 * 24 * 3_600)
+}
+
+/// Sends of every kind that the gate tells apart.
+fn wish(to: u32, which: u64) -> Draft {
+    let template = Template { sid: format!("HX{which:032x}"), variables: Default::default() };
+    let draft = draft(person(to));
+    match which {
+        0 | 1 => Draft { content: Content::Template(template), ..draft },
+        2 | 3 => Draft { fallback: Some(template), may_duplicate: true, ..draft },
+        4 => Draft { category: Category::Marketing, on_unknown: Some(OnUnknown::Hold), ..draft },
+        5 => Draft { on_unknown: Some(OnUnknown::Fail), ..draft },
+        _ => draft,
     }
 }

@@ -135,7 +135,10 @@ pub(super) fn hold(why: &Hold) -> String {
     match why {
         Hold::Operator => "somebody held it".to_owned(),
         Hold::WindowClosed { at } => format!("{}; it goes when the person writes", closed(*at)),
-        Hold::Unknown => "Twilio has no trace of an attempt; somebody must say whether it is sent again".to_owned(),
+        Hold::Unknown => {
+            "an attempt got no answer and Twilio does not show it; somebody must say whether it is sent again"
+                .to_owned()
+        }
         Hold::Template(sid) => format!("the template {sid} is paused"),
     }
 }
