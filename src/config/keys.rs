@@ -161,7 +161,7 @@ pub(super) static KEYS: &[Key] = &[
         .between(1.0, 30.0 * DAY_MS),
     key(
         "policy.retry_transient_ms",
-        "Milliseconds of the first wait after a transient failure; doubled each time, with full jitter.",
+        "Milliseconds of the first wait after a failure that is transient or came of haste; doubled each time, full jitter.",
     )
     .between(1.0, DAY_MS),
     key(

@@ -38,7 +38,7 @@ pub struct Policy {
     pub retry_attempts: u8,
     /// Milliseconds after its acceptance in which a message is sent again after a failure that passes by itself.
     pub retry_for_ms: u64,
-    /// Milliseconds of the first wait after a transient failure; doubled each time, full jitter.
+    /// Milliseconds of the first wait after a transient failure, or one of a rate; doubled each time, full jitter.
     pub retry_transient_ms: u64,
     /// Milliseconds of the least wait after a failure that takes hours to pass; doubled each time, full jitter on top.
     pub retry_wait_ms: u64,
@@ -146,8 +146,7 @@ impl Policy {
     pub fn retry_failed_at(&self, now: Time, class: Class, failures: u8, dice: f64) -> Option<Time> {
         let longest = self.retry_longest_ms;
         Some(match class {
-            Class::Transient => now.plus(jitter(self.retry_transient_ms, longest, failures, dice)),
-            Class::Rate => now.plus(jitter(self.backoff_first_ms, self.backoff_longest_ms, failures, dice)),
+            Class::Transient | Class::Rate => now.plus(jitter(self.retry_transient_ms, longest, failures, dice)),
             Class::Wait => {
                 let least = Duration::from_millis(self.retry_wait_ms.min(longest));
                 now.plus(least).plus(jitter(self.retry_wait_ms, longest, failures, dice))
@@ -238,7 +237,7 @@ mod tests {
         let policy = Policy::default();
         let wait = |class, failures, dice| policy.retry_failed_at(Time(0), class, failures, dice).map(|at| at.0);
         assert_eq!(wait(Class::Transient, 2, 1.0), Some(60_000));
-        assert_eq!(wait(Class::Rate, 1, 0.5), Some(500));
+        assert_eq!(wait(Class::Rate, 1, 0.5), Some(15_000));
         assert_eq!((wait(Class::Wait, 1, 0.0), wait(Class::Wait, 9, 1.0)), (Some(3_600_000), Some(46_800_000)));
         for class in [Class::Template, Class::Permanent, Class::OptedOut, Class::Operator, Class::None] {
             assert_eq!(wait(class, 1, 0.5), None);

@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::emulator::{self, Pace};
 use crate::http::Listeners;
+use crate::message::Policy;
 use crate::store;
 use crate::telemetry;
 use crate::twilio::AuthToken;
@@ -31,6 +32,7 @@ async fn run(args: DemoArgs) -> anyhow::Result<()> {
     let folder = folder(args.data)?;
     let mut config = Config::default();
     config.store.dir.clone_from(&folder);
+    config.policy = watchable();
     let opened = store::start(&config.store, config.policy(), Clock::System)?;
     let listeners = listen_on(&mut config, args.listen)?;
     let url = format!("http://{}", listeners.address()?);
@@ -47,6 +49,19 @@ async fn run(args: DemoArgs) -> anyhow::Result<()> {
     let outcome = house.run_until_told().await;
     twilio.stop().await;
     outcome
+}
+
+/// Waits that end while somebody watches: what takes minutes and hours at Twilio takes seconds here.
+fn watchable() -> Policy {
+    Policy {
+        settle_ms: 36_000,
+        reconcile_after_ms: 30_000,
+        retry_transient_ms: 4_000,
+        retry_wait_ms: 10_000,
+        probe_after_ms: 10_000,
+        pair_every_ms: 1_000,
+        ..Policy::default()
+    }
 }
 
 /// The port that was asked for; else the usual one, or any free one.
@@ -126,7 +141,10 @@ fn announce(url: &str, keys: &Keys, twilio: &emulator::Running, path: &Path) {
     println!("bluetick is ready at {url}");
     println!("  pages     {url}/  (user {}, password {})", keys.admin_user, keys.admin_password);
     println!("  API key   {}", keys.api_key);
-    println!("  Twilio    {}  (built in: nothing leaves this machine)", twilio.url());
+    println!(
+        "  Twilio    {}  (built in: nothing leaves this machine; waits are shortened to be watched)",
+        twilio.url()
+    );
     println!("  scripts   {}", path.display());
     println!("Ctrl-C stops it.");
 }

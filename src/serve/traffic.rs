@@ -11,8 +11,10 @@ pub(super) const SENDERS: [&str; 2] = ["whatsapp:+15550001111", "whatsapp:+15550
 /// People; the last four digits of a number choose how the built-in Twilio treats it.
 const PEOPLE: u32 = 120;
 /// Endings that go wrong in one way or another, each now and then.
-const MISHAPS: [&str; 12] =
-    ["9002", "9003", "9004", "9007", "9008", "9011", "9022", "3003", "3016", "3049", "1610", "0008"];
+const MISHAPS: [&str; 14] =
+    ["9002", "9003", "9004", "9007", "9008", "9011", "9021", "9022", "9024", "3018", "3003", "3049", "1610", "0008"];
+/// A person's message is on its way to us for so long before it is answered.
+const READING: Duration = Duration::from_millis(700);
 /// The pages should show something at once.
 const FIRST_BURST: u32 = 40;
 
@@ -26,7 +28,11 @@ const TEMPLATES: [(&str, &str, &str); 3] = [
 pub(super) async fn run(url: String, api_key: String, emulator: String) {
     let Ok(client) = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build() else { return };
     for number in 0.. {
-        let draft = if number % 7 == 6 { talk(&client, &emulator).await } else { template(number) };
+        let draft = match number % 14 {
+            6 => talk(&client, &emulator).await,
+            13 => remind(number),
+            _ => template(number),
+        };
         let request = client.post(format!("{url}/v1/messages")).bearer_auth(&api_key).json(&draft);
         if let Err(error) = request.send().await {
             tracing::debug!(%error, "the demo's traffic was not taken");
@@ -58,7 +64,20 @@ async fn talk(client: &reqwest::Client, emulator: &str) -> Value {
     if let Err(error) = client.post(format!("{emulator}/emulator/inbound")).json(&inbound).send().await {
         tracing::debug!(%error, "the demo's inbound message was not taken");
     }
+    tokio::time::sleep(READING).await;
     json!({"to": to, "from": from, "body": "Yes: it arrives tomorrow before noon.", "tags": ["support"]})
+}
+
+/// Free text to somebody who may not have written for a day: most of it has a template to fall back on.
+fn remind(number: u32) -> Value {
+    let mut draft = json!({
+        "to": person(), "from": SENDERS[0], "body": "Your parcel waits for you at the shop.", "tags": ["reminder"],
+    });
+    if !number.is_multiple_of(5) {
+        draft["fallback"] =
+            json!({"content_sid": TEMPLATES[0].0, "variables": {"1": "you", "2": format!("#{number}")}});
+    }
+    draft
 }
 
 fn person() -> String {
