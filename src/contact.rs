@@ -128,6 +128,15 @@ impl Contact {
         }
     }
 
+    /// Whether free text from a Messaging Service is let through at `now`: it answers with the number they wrote to,
+    /// and which of ours are its numbers only Twilio knows.
+    pub fn window_of_any(&self, now: Time) -> Window {
+        match self.last_inbound_at().is_some_and(|at| now < at.plus(WINDOW)) {
+            true => Window::Open,
+            false => Window::Unsure,
+        }
+    }
+
     /// When they last wrote to anyone of us.
     pub fn last_inbound_at(&self) -> Option<Time> {
         self.windows.iter().map(|(_, at)| *at).max()
@@ -162,6 +171,15 @@ mod tests {
         contact.wrote(1, Time(0));
         assert_eq!(contact.window(1, None, Time(day - 1)), Window::Open);
         assert_eq!(contact.window(1, None, Time(day)), Window::Closed { at: Some(Time(day)) });
+    }
+
+    #[test]
+    fn a_service_is_inside_the_window_of_any_sender() {
+        let mut contact = Contact::default();
+        assert_eq!(contact.window_of_any(Time(5)), Window::Unsure);
+        contact.wrote(3, Time(0));
+        assert_eq!(contact.window_of_any(Time(5)), Window::Open);
+        assert_eq!(contact.window_of_any(Time(86_400_000)), Window::Unsure);
     }
 
     #[test]

@@ -26,6 +26,8 @@ use crate::twilio::{Client, ClientError, ListQuery, Listing, MAX_PAGE_SIZE};
 const MAX_ROUND: usize = 1_000;
 /// From so many messages of one sender on, a list is cheaper than one question each.
 const LIST_FROM: usize = 10;
+/// Messages are listed by the date of sending once all of them have one.
+const YOUNG: Duration = Duration::from_secs(24 * 3_600);
 /// A person to whom more was sent around one moment than fits on so many pages is looked for again later.
 const MAX_LOOK_PAGES: usize = 5;
 /// The loop looks at the agenda at least this often.
@@ -175,9 +177,11 @@ async fn list(
     let mut missing: BTreeMap<Sid, &Target> = targets.iter().map(|target| (target.sid, target)).collect();
     let mut answers = Vec::with_capacity(targets.len());
     let mut query = ListQuery { from: Some(from.to_owned()), page_size: Some(MAX_PAGE_SIZE), ..ListQuery::default() };
-    query.date_sent_on_or_after = targets.first().and_then(|target| target.started_at.day());
-    let most_pages = targets.len() / LIST_FROM;
     let at = now();
+    let oldest = targets.first().map_or(at, |target| target.started_at);
+    // What Twilio has not sent yet has no date to be filtered by, and waits there for hours at most.
+    query.date_sent_on_or_after = (at.since(oldest) > YOUNG).then(|| oldest.day()).flatten();
+    let most_pages = targets.len() / LIST_FROM;
     let mut listing = client.list(&query).await?;
     for page in 1.. {
         for found in &listing.page.messages {

@@ -177,7 +177,7 @@ impl Job {
         let mut flights = JoinSet::new();
         let mut stopping = stop.clone();
         if let Some(detail) = job.was_refused() {
-            job.knock(detail, &mut stopping).await;
+            job.knock(detail, Duration::ZERO, &mut stopping).await;
         }
         while !*stop.borrow() {
             if let Err(error) = job.turn(&mut pace, &mut flights, &mut stopping).await {
@@ -274,7 +274,7 @@ impl Job {
                 if let Err(error) = self.write(Write::Pause(Scope::Account, cause)).await {
                     tracing::error!(%error, "the pause could not be stored");
                 }
-                self.knock(detail, stop).await;
+                self.knock(detail, Duration::from_millis(self.policy.probe_after_ms), stop).await;
             }
             Some(Signal::Silence) | None => {}
         }
@@ -290,22 +290,20 @@ impl Job {
     }
 
     /// Twilio refused us: nothing is sent until it lets us in again, or a person says so.
-    async fn knock(&self, detail: String, stop: &mut watch::Receiver<bool>) {
+    async fn knock(&self, detail: String, mut pause: Duration, stop: &mut watch::Receiver<bool>) {
         let action = "check account_sid, auth_token or the API key in the [twilio] section".to_owned();
         if self.board.raise(Alert { code: STOPPED, detail: detail.clone(), action, is_blocking: true }) {
             tracing::error!(reason = %detail, "Twilio refuses our credentials: sending has stopped, nothing failed");
         }
-        let pause = Duration::from_millis(self.policy.probe_after_ms);
         let probe = ListQuery { page_size: Some(1), ..ListQuery::default() };
-        let mut waited = Duration::ZERO;
         while !*stop.borrow() && self.was_refused().is_some() {
             let step = KNOCK.min(pause);
             wait(stop, step).await;
-            waited += step;
-            if waited < pause {
+            pause -= step;
+            if !pause.is_zero() {
                 continue;
             }
-            waited = Duration::ZERO;
+            pause = Duration::from_millis(self.policy.probe_after_ms);
             if self.client.list(&probe).await.is_ok() {
                 if let Err(error) = self.write(Write::Resume(Scope::Account)).await {
                     tracing::error!(%error, "the end of the pause could not be stored");

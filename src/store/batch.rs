@@ -108,8 +108,10 @@ impl<'txn> Batch<'txn> {
     /// What is known of the person a message is for.
     pub(super) fn recipient(&mut self, sender: u32, contact: u64) -> Result<Recipient, StoreError> {
         let (now, heard_since) = (self.now, self.memory.listening.get(&sender).map(|heard| heard.since));
+        let is_service = self.sender_name(sender).is_some_and(|name| name.starts_with("MG"));
         let contact = self.known_contact(contact)?;
-        Ok(Recipient { window: contact.window(sender, heard_since, now), opted_out: contact.opted_out() })
+        let window = if is_service { contact.window_of_any(now) } else { contact.window(sender, heard_since, now) };
+        Ok(Recipient { window, opted_out: contact.opted_out() })
     }
 
     /// A contact, only to be looked at.

@@ -3,6 +3,8 @@
 //! Invariant: every message that is looked at either goes, or is no longer due when this commit is done: nothing is
 //! looked at for ever, and nothing that cannot go holds up what is behind it.
 
+use std::time::Duration;
+
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use redb::ReadableTable;
@@ -23,8 +25,8 @@ const LANES: [Priority; 10] = {
     use Priority::{Bulk, High, Normal};
     [High, High, Normal, High, High, Normal, High, Normal, High, Bulk]
 };
-/// How soon to look again at what waits for the answer to another request.
-const TWIN_MS: u64 = 250;
+/// How soon, and how late, to look again at what waits for news of the same words to the same person.
+const TWIN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 
 /// The intents are stored with this commit; only then may the requests leave.
 pub(super) fn open_attempts(batch: &mut Batch<'_>, claim: &Claim) -> Result<Claimed, StoreError> {
@@ -103,8 +105,8 @@ fn obstacle(batch: &mut Batch<'_>, message: &Message, claimed: &Claimed) -> Resu
     {
         return Ok(Err(Fact::Held { why: Hold::Template(sid) }));
     }
-    if has_twin(batch, message, claimed)? {
-        let due = now.plus(std::time::Duration::from_millis(TWIN_MS));
+    if let Some(news_at) = twin(batch, message, claimed)? {
+        let due = news_at.max(now.plus(TWIN.0)).min(now.plus(TWIN.1));
         return Ok(Err(Fact::Deferred { due, why: Wait::Twin }));
     }
     let pair = (message.sender, message.contact);
@@ -127,24 +129,26 @@ fn may_use(batch: &mut Batch<'_>, sid: &str, id: MessageId) -> Result<bool, Stor
     }
 }
 
-/// Whether the same words to the same person are on their way, or may be: they must not go twice by mistake.
-fn has_twin(batch: &mut Batch<'_>, message: &Message, claimed: &Claimed) -> Result<bool, StoreError> {
+/// When there may be news of the same words to the same person, if they are on their way or may be: they must not go
+/// twice by mistake.
+fn twin(batch: &mut Batch<'_>, message: &Message, claimed: &Claimed) -> Result<Option<Time>, StoreError> {
+    let now = batch.now;
     let is_twin = |other: &Message| {
         other.id != message.id && other.contact == message.contact && other.draft.content == message.draft.content
     };
     if claimed.messages.iter().any(is_twin) {
-        return Ok(true);
+        return Ok(Some(now));
     }
     let first = tables::message_of(message.contact, MessageId([0; 16]));
     let last = tables::message_of(message.contact, MessageId([255; 16]));
     let flights = batch.tables.flights.open()?.range(first..=last)?.map(|row| Ok(row?.0.value()));
     for row in flights.collect::<Result<Vec<_>, redb::StorageError>>()? {
         let other = batch.message(tables::flight_id(row))?;
-        if other.is_some_and(|other| is_twin(other) && other.is_undecided()) {
-            return Ok(true);
+        if let Some(other) = other.filter(|other| is_twin(other) && other.is_undecided()) {
+            return Ok(Some(other.next.map_or(now, |next| next.due)));
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
 /// What is due of a sender: lanes take turns so that urgent ones go first and none starves, the longest due of a lane

@@ -382,7 +382,9 @@ impl Snapshot {
         let heard_since = self.listening(message.sender)?.map(|heard| heard.since);
         let bytes = self.txn.open_table(tables::CONTACTS)?.get(message.contact)?;
         let contact: Contact = bytes.map(|bytes| decode(bytes.value())).transpose()?.unwrap_or_default();
-        let window = contact.window(message.sender, heard_since, now);
+        let is_service = message.draft.from.to_string().starts_with("MG");
+        let window =
+            if is_service { contact.window_of_any(now) } else { contact.window(message.sender, heard_since, now) };
         Ok(Recipient { window, opted_out: contact.opted_out() })
     }
 
