@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::Options;
 use crate::alert::Board;
 use crate::clock::{Clock, Time};
-use crate::message::Address;
+use crate::message::{Address, Policy};
 use crate::store::Handle;
 use crate::twilio::webhook::Webhook;
 
@@ -31,6 +31,8 @@ pub struct App {
     pub public_url: Option<String>,
     /// `live`, `sandbox` or `demo`.
     pub mode: String,
+    /// Waits and limits of sending, as the store knows them too.
+    pub policy: Policy,
     /// Messages a second that a sender may send, where configured, by its address.
     pub rates: BTreeMap<String, f64>,
     /// The same for every other sender.

@@ -51,6 +51,15 @@ async fn collect(mut payload: Payload, most: usize) -> Result<Bytes, Broken> {
     Ok(whole.map_or(first, BytesMut::freeze))
 }
 
+/// A JSON body of at most `most` bytes; empty where there is none.
+pub(super) async fn json(request: &HttpRequest, payload: Payload, most: usize) -> Result<Bytes, Problem> {
+    let body = read(request, payload, most).await?;
+    if body.is_empty() || is_json(request) {
+        return Ok(body);
+    }
+    Err(Problem::new(Code::WrongContentType, "the body must be JSON: send Content-Type: application/json"))
+}
+
 /// Whether the request says that its body is JSON.
 pub(super) fn is_json(request: &HttpRequest) -> bool {
     let media_type = request.content_type().trim();

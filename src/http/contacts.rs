@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use super::app::App;
 use super::error::{Problem, ProblemBody};
 use super::metrics::DurationsView;
+use super::opt_outs::{self, OptOutView};
 use crate::clock::Time;
 use crate::metrics::Count;
 use crate::store::{Person, Snapshot, StoreError};
@@ -43,6 +44,8 @@ pub(super) struct ContactView {
     last_inbound_at: Option<String>,
     /// Which of our senders they wrote to.
     windows: Vec<WindowView>,
+    /// What they do not want, the widest first.
+    opt_outs: Vec<OptOutView>,
 }
 
 /// The 24 hours after a person wrote, in which free text is let through.
@@ -56,6 +59,19 @@ pub(super) struct WindowView {
     open: bool,
     /// Until when; in the past if it is closed.
     closes_at: Option<String>,
+}
+
+/// One person, by any of their names: who they are, until when free text is let through, and what they do not want.
+#[utoipa::path(
+    get, path = "/v1/contacts/{address}", tag = "contacts",
+    params(("address" = String, Path, example = "+4915100000001")),
+    responses(
+        (status = 200, description = "What is known of them", body = ContactView),
+        (status = 404, description = "Nobody goes by that name", body = ProblemBody),
+    )
+)]
+pub(super) async fn show(app: web::Data<App>, address: web::Path<String>) -> Result<web::Json<ContactView>, Problem> {
+    metrics(app, address).await
 }
 
 /// Numbers of one person, by any of their names.
@@ -100,6 +116,7 @@ impl ContactView {
             last_message_at: newest.map(|(id, _)| id.at().to_string()),
             last_inbound_at: contact.last_inbound_at().map(|at| at.to_string()),
             windows: windows.collect(),
+            opt_outs: opt_outs::views(&contact),
             aliases: contact.aliases,
         })
     }

@@ -76,12 +76,26 @@ codes! {
     Timeout = "request_timeout" 408 "The request took too long to arrive";
     /// The message has begun to be sent, or has ended.
     TooLate = "too_late" 409 "It is too late for that";
+    /// Another attempt would not help, or must not be made.
+    NotRetryable = "not_retryable" 409 "The message cannot be sent again";
+    /// The message does not wait, or is held already.
+    NotHoldable = "not_holdable" 409 "The message cannot be held";
+    /// The message does not wait for anybody to release it.
+    NotHeld = "not_held" 409 "The message is not held";
     /// The body is too long.
     TooLarge = "too_large" 413 "The body is too large";
     /// The body is of another kind.
     WrongContentType = "wrong_content_type" 415 "The body has the wrong content type";
     /// The message can never be sent like this.
     InvalidDraft = "invalid_draft" 422 "The message cannot be sent as it is";
+    /// The filter cannot be understood, or asks for what has not failed.
+    InvalidFilter = "invalid_filter" 422 "The filter is not valid";
+    /// A retry that cannot be understood.
+    InvalidRetry = "invalid_retry" 422 "The retry is not valid";
+    /// Nothing can be paused by that name, or not by a person.
+    InvalidPause = "invalid_pause" 422 "This cannot be paused";
+    /// An opt-out that cannot be understood.
+    InvalidOptOut = "invalid_opt_out" 422 "The opt-out is not valid";
     /// The key stands for another request.
     IdempotencyKeyReused = "idempotency_key_reused" 422 "The Idempotency-Key was used for another request";
     /// Our own fault.

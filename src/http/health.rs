@@ -1,11 +1,15 @@
 //! Whether bluetick lives, and whether it can do its work: for load balancers and alarms.
 
+use std::collections::BTreeSet;
+
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::app::App;
+use super::status;
+use crate::pause::{Cause, Paused, Scope};
 
 /// It answers, so it lives.
 #[derive(Debug, Serialize, ToSchema)]
@@ -22,8 +26,19 @@ pub(super) struct Live {
 pub(super) struct Ready {
     /// Whether everything needed is there.
     ready: bool,
+    /// Whether messages go. A pause is no reason not to be ready: messages are taken in all the same, and wait.
+    sending: Sending,
     /// What is missing, and what else is wrong.
     reasons: Vec<Reason>,
+}
+
+/// Whether messages go.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SendingState)]
+pub(super) struct Sending {
+    /// `running`, `paused` or `stopped`.
+    #[schema(example = "running")]
+    state: &'static str,
 }
 
 /// One thing that is wrong.
@@ -58,6 +73,30 @@ pub(super) async fn ready(app: Data<App>) -> HttpResponse {
     });
     let raised =
         alerts.into_iter().map(|alert| Reason { code: alert.code, detail: alert.detail, action: alert.action });
-    let answer = Ready { ready, reasons: failed.into_iter().chain(raised).collect() };
+    let pauses = app.store.read().and_then(|snapshot| snapshot.active_pauses()).unwrap_or_default();
+    let (state, _) = status::standing(&app, &pauses);
+    let reasons = failed.into_iter().chain(raised).chain(paused(&pauses)).collect();
+    let answer = Ready { ready, sending: Sending { state }, reasons };
     if ready { HttpResponse::Ok().json(answer) } else { HttpResponse::ServiceUnavailable().json(answer) }
+}
+
+/// What is paused, without numbers or notes: anybody may ask.
+fn paused(pauses: &[Paused]) -> Option<Reason> {
+    let told = pauses.iter().filter(|paused| !matches!(paused.cause, Cause::Credentials(_)));
+    let words: BTreeSet<_> = told.map(|paused| kind(&paused.scope)).collect();
+    let words: Vec<_> = words.into_iter().collect();
+    (!words.is_empty()).then(|| Reason {
+        code: "sending_paused",
+        detail: format!("paused: {}", words.join(", ")),
+        action: "see GET /v1/pauses for why; bluetick resume, or DELETE /v1/pauses/{scope}, ends a pause".into(),
+    })
+}
+
+fn kind(scope: &Scope) -> &'static str {
+    match scope {
+        Scope::All => "everything",
+        Scope::Account => "the account",
+        Scope::Sender(_) => "some of the senders",
+        Scope::Template(_) => "some of the templates",
+    }
 }

@@ -57,6 +57,10 @@ pub(super) struct InboundView {
     profile_name: Option<String>,
     /// When it came.
     received_at: String,
+    /// `callback`, or `poll` for one that no callback brought and asking Twilio found: without the button and the rest
+    /// of what only callbacks tell.
+    #[schema(example = "callback")]
+    source: &'static str,
     /// The button they pressed.
     button_text: Option<String>,
     /// How many files came with it.
@@ -65,7 +69,7 @@ pub(super) struct InboundView {
 
 /// What people wrote to us, newest first.
 #[utoipa::path(
-    get, path = "/admin/api/inbound", operation_id = "list_inbound", tag = "admin", params(InboundQuery),
+    get, path = "/v1/inbound", operation_id = "list_inbound", tag = "contacts", params(InboundQuery),
     responses(
         (status = 200, description = "A page of inbound messages", body = InboundsView),
         (status = 400, description = "A parameter cannot be understood", body = ProblemBody, content_type = "application/problem+json"),
@@ -98,6 +102,7 @@ impl InboundView {
         Self {
             sid: inbound.sid.to_string(),
             received_at: inbound.at.to_string(),
+            source: inbound.source.as_str(),
             button_text: inbound.extra.remove(BUTTON_TEXT),
             num_media: inbound.media.len(),
             from: inbound.from,

@@ -7,7 +7,10 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
-use super::{contacts, events, failures, health, messages, metrics, prometheus, senders, status, verify};
+use super::{
+    contacts, events, failures, health, inbound, messages, metrics, opt_outs, pauses, prometheus, retries, senders,
+    status, verify,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -19,10 +22,22 @@ use super::{contacts, events, failures, health, messages, metrics, prometheus, s
         messages::get,
         messages::journal,
         messages::cancel,
+        messages::hold,
+        messages::release,
+        messages::retry,
+        retries::retry,
+        pauses::list,
+        pauses::begin,
+        pauses::end,
+        opt_outs::list,
+        opt_outs::put,
+        opt_outs::delete,
         metrics::all,
         metrics::errors,
         metrics::sender,
+        contacts::show,
         contacts::metrics,
+        inbound::list,
         senders::list,
         failures::all,
         failures::one,
@@ -54,7 +69,12 @@ struct Operations;
 impl Modify for Operations {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         for (path, item) in &mut document.paths.paths {
-            let methods = [("get", &mut item.get), ("post", &mut item.post)];
+            let methods = [
+                ("get", &mut item.get),
+                ("post", &mut item.post),
+                ("put", &mut item.put),
+                ("delete", &mut item.delete),
+            ];
             for (method, operation) in methods {
                 let Some(operation) = operation else { continue };
                 operation.operation_id = Some(name(method, path));
@@ -125,7 +145,9 @@ mod tests {
     fn every_operation_has_a_name_of_its_own() {
         let document = Api::openapi();
         let items = document.paths.paths.values();
-        let operations: Vec<_> = items.flat_map(|item| item.get.iter().chain(&item.post)).collect();
+        let each =
+            |item: &'_ utoipa::openapi::PathItem| [&item.get, &item.post, &item.put, &item.delete].map(Clone::clone);
+        let operations: Vec<_> = items.flat_map(each).flatten().collect();
         let names: BTreeSet<_> = operations.iter().map(|operation| operation.operation_id.clone()).collect();
         assert_eq!(names.len(), operations.len());
     }

@@ -17,6 +17,7 @@ use prometheus_client::registry::Registry;
 
 use super::app::App;
 use super::error::{Code, Problem};
+use super::pauses::{self, PauseView};
 use crate::metrics::{Cell, Count};
 
 /// Prometheus 3 refuses a scrape that does not say exactly what it is.
@@ -35,6 +36,19 @@ const STATES: [(Count, &str); 7] = [
     (Count::Failed, "failed"),
     (Count::Canceled, "canceled"),
     (Count::Duplicate, "duplicate"),
+];
+
+/// What the way of messages had that others' had not. These only grow, as the stages do.
+const DETOURS: [(Count, &str, &str); 3] = [
+    (Count::Retried, "messages_retried", "Attempts that followed one which failed"),
+    (Count::Resent, "messages_resent", "Attempts that followed one which Twilio provably had no trace of"),
+    (Count::Fallback, "messages_fallbacks", "Attempts that were the fallback template, since the window was closed"),
+];
+/// These may fall again: a suppressed message may be retried, and a callback may come late after all.
+const REPAIRS: [(Count, &str, &str); 3] = [
+    (Count::Suppressed, "messages_suppressed", "Messages not sent, because the person does not want them"),
+    (Count::Missed, "statuses_missed", "Statuses and inbound messages that no callback told of and asking found"),
+    (Count::Healed, "records_healed", "Messages whose end asking found, and inbound messages that it found"),
 ];
 
 /// The house's numbers.
@@ -64,6 +78,7 @@ struct Scrape {
     last_event: u64,
     tallies: [(&'static str, &'static str, u64); 3],
     alerts: BTreeMap<&'static str, bool>,
+    paused: Vec<(String, i64)>,
 }
 
 impl Scrape {
@@ -87,6 +102,7 @@ impl Scrape {
                 ("callbacks", "Signed webhooks that were stored since the start", app.tally.callbacks.total()),
                 ("callbacks_refused", "Webhooks that were refused since the start", app.tally.refused.total()),
             ],
+            paused: pauses::active(&snapshot)?.into_iter().map(PauseView::into_waiting).collect(),
             alerts: app.board.all().into_iter().map(|alert| (alert.code, alert.is_blocking)).collect(),
         })
     }
@@ -123,6 +139,15 @@ impl Collector for Scrape {
                 ([("sender", sender.as_str())], ConstCounter::new(cell.get(Count::Inbound).max(0).unsigned_abs()))
             }),
         )?;
+        let each = |count: Count| self.senders.iter().map(move |(sender, cell)| (sender.as_str(), cell.get(count)));
+        for (count, name, help) in DETOURS {
+            let values = each(count)
+                .map(|(sender, count)| ([("sender", sender)], ConstCounter::new(count.max(0).unsigned_abs())));
+            family(out, name, help, values)?;
+        }
+        for (count, name, help) in REPAIRS {
+            family(out, name, help, each(count).map(|(sender, count)| ([("sender", sender)], ConstGauge::new(count))))?;
+        }
         let codes = self.senders.iter().flat_map(|(sender, cell)| {
             cell.codes().map(move |(code, count)| (sender.as_str(), code.to_string(), count))
         });
@@ -147,6 +172,12 @@ impl Collector for Scrape {
         one(out, "store_failed", "1 once the disk failed", &ConstGauge::new(i64::from(self.has_failed)))?;
         one(out, "event_streams", "Event streams that are open", &ConstGauge::new(self.streams))?;
         one(out, "uptime_seconds", "Seconds since the start", &ConstGauge::new(self.uptime_s))?;
+        family(
+            out,
+            "paused",
+            "What is paused, and how many messages wait for it",
+            self.paused.iter().map(|(scope, waiting)| ([("scope", scope.as_str())], ConstGauge::new(*waiting))),
+        )?;
         family(
             out,
             "alert",

@@ -5,12 +5,12 @@
 use actix_web::guard;
 use actix_web::http::header;
 use actix_web::middleware::from_fn;
-use actix_web::web::{ServiceConfig, post, resource, route, scope, to};
+use actix_web::web::{ServiceConfig, delete, post, put, resource, route, scope, to};
 use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, Route};
 
 use super::{
-    auth, charts, contacts, events, failures, health, inbound, messages, metrics, openapi, pages, prometheus, senders,
-    status, verify, webhooks,
+    auth, charts, contacts, events, failures, health, inbound, messages, metrics, openapi, opt_outs, pages, pauses,
+    prometheus, retries, senders, status, verify, webhooks,
 };
 
 /// Adds every route.
@@ -46,10 +46,27 @@ fn data(service: &mut ServiceConfig) {
         .service(reading("/messages/{id}", messages::get))
         .service(reading("/messages/{id}/journal", messages::journal))
         .service(posting("/messages/{id}/cancel", messages::cancel))
+        .service(posting("/messages/{id}/hold", messages::hold))
+        .service(posting("/messages/{id}/release", messages::release))
+        .service(posting("/messages/{id}/retry", messages::retry))
+        .service(posting("/retries", retries::retry))
+        .service(
+            reading("/pauses", pauses::list).route(post().to(pauses::begin)).default_service(only("GET, HEAD, POST")),
+        )
+        .service(resource("/pauses/{scope}").route(delete().to(pauses::end)).default_service(only("DELETE")))
+        .service(reading("/opt-outs", opt_outs::list))
         .service(reading("/metrics", metrics::all))
         .service(reading("/metrics/errors", metrics::errors))
         .service(reading("/metrics/senders/{sender}", metrics::sender))
+        .service(reading("/contacts/{address}", contacts::show))
         .service(reading("/contacts/{address}/metrics", contacts::metrics))
+        .service(
+            resource("/contacts/{address}/opt-out")
+                .route(put().to(opt_outs::put))
+                .route(delete().to(opt_outs::delete))
+                .default_service(only("PUT, DELETE")),
+        )
+        .service(reading("/inbound", inbound::list))
         .service(reading("/senders", senders::list))
         .service(reading("/errors", failures::all))
         .service(reading("/errors/{code}", failures::one))
@@ -59,7 +76,7 @@ fn data(service: &mut ServiceConfig) {
 }
 
 fn admin_data(service: &mut ServiceConfig) {
-    service.service(reading("/charts/{name}.svg", charts::show)).service(reading("/inbound", inbound::list));
+    service.service(reading("/charts/{name}.svg", charts::show));
 }
 
 /// What only reads is there for HEAD too.

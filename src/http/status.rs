@@ -6,7 +6,11 @@ use utoipa::ToSchema;
 
 use super::app::App;
 use super::error::Problem;
+use super::pauses::{self, PauseView};
+use crate::message::explain;
 use crate::metrics::{Cell, Count};
+use crate::pause::{Cause, Paused, Scope};
+use crate::store::{Snapshot, StoreError};
 
 /// The state of the house.
 #[derive(Debug, Serialize, ToSchema)]
@@ -40,10 +44,15 @@ pub(super) struct Queue {
 /// Whether messages are being sent.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Sending {
-    /// `running` or `stopped`.
+    /// `running`; `paused` if nothing goes until a pause is over; `stopped` if nothing can go.
+    #[schema(example = "running")]
     state: &'static str,
-    /// Why it is stopped.
+    /// The first of the reasons.
     reason: Option<String>,
+    /// Why it is paused or stopped.
+    reasons: Vec<String>,
+    /// Everything that is paused, also what concerns only a sender or a template.
+    pauses: Vec<PauseView>,
 }
 
 /// How much comes through, over the last ten seconds.
@@ -75,16 +84,49 @@ pub(super) async fn show(app: Data<App>) -> Result<Json<House>, Problem> {
         public_url: app.public_url.clone(),
         boot_at: app.boot_at.to_string(),
         queue,
-        sending: sending(&app),
+        sending: Sending::read(&app, &snapshot)?,
         rates: Rates { accepted_per_s: app.tally.accepted.per_s(now), callbacks_per_s: app.tally.callbacks.per_s(now) },
         refused_callbacks: app.tally.refused.total(),
         newest_event: snapshot.last_event()?,
     }))
 }
 
-fn sending(app: &App) -> Sending {
-    let failed = app.store.has_failed().then(|| "the disk failed".to_owned());
-    let blocking = || app.board.all().into_iter().find(|alert| alert.is_blocking).map(|alert| alert.detail);
-    let reason = failed.or_else(blocking);
-    Sending { state: if reason.is_some() { "stopped" } else { "running" }, reason }
+impl Sending {
+    fn read(app: &App, snapshot: &Snapshot) -> Result<Self, StoreError> {
+        let (state, reasons) = standing(app, &snapshot.active_pauses()?);
+        let reason = reasons.first().cloned();
+        Ok(Self { state, reason, reasons, pauses: pauses::active(snapshot)? })
+    }
 }
+
+/// Whether messages go, and why not.
+pub(super) fn standing(app: &App, pauses: &[Paused]) -> (&'static str, Vec<String>) {
+    let failed = app.store.has_failed().then(|| "the disk failed".to_owned());
+    let blocking = app.board.all().into_iter().filter(|alert| alert.is_blocking).map(|alert| alert.detail);
+    let refused = pauses.iter().filter_map(|paused| match &paused.cause {
+        Cause::Credentials(detail) => Some(detail.clone()),
+        _ => None,
+    });
+    let mut stopped: Vec<_> = failed.into_iter().chain(blocking).chain(refused).collect();
+    // Whoever raised the alert also paused the account, for the same reason.
+    stopped.dedup();
+    if !stopped.is_empty() {
+        return ("stopped", stopped);
+    }
+    let paused: Vec<_> = pauses.iter().filter_map(for_all).collect();
+    (if paused.is_empty() { "running" } else { "paused" }, paused)
+}
+
+/// Why nothing goes; nothing, if the pause concerns only a sender or a template.
+fn for_all(paused: &Paused) -> Option<String> {
+    match (&paused.scope, &paused.cause) {
+        (Scope::Sender(_) | Scope::Template(_), _) => None,
+        (_, Cause::Operator(Some(note))) => Some(format!("somebody paused everything: {note}")),
+        (_, Cause::Operator(None)) => Some("somebody paused everything".to_owned()),
+        (_, Cause::Failure(code)) => Some(format!("every message would fail with {code} ({})", explain(*code).title)),
+        (_, Cause::Credentials(detail)) => Some(detail.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

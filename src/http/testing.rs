@@ -68,6 +68,7 @@ impl House {
             default_from: Some(SENDER.parse().expect("an address")),
             public_url: Some(PUBLIC_URL.into()),
             mode: "demo".into(),
+            policy: Policy::default(),
             rates: [(SENDER.to_owned(), 20.0)].into(),
             default_rate: 10.0,
             boot_at: START,

@@ -130,17 +130,13 @@ impl Status {
 
     /// Whether a word is one of ours or one of Twilio's that we know.
     pub fn is_known(text: &str) -> bool {
-        const OURS: [Status; 8] = [
-            Status::Pending,
-            Status::Held,
-            Status::InFlight,
-            Status::Unknown,
-            Status::Refused,
-            Status::Expired,
-            Status::Suppressed,
-            Status::Canceled,
-        ];
-        OURS.iter().any(|status| status.as_str() == text) || Word::parse(text).rank().is_some()
+        Self::words().any(|word| word == text)
+    }
+
+    /// All words that we know.
+    pub fn words() -> impl Iterator<Item = &'static str> {
+        const OURS: [&str; 7] = ["pending", "held", "in_flight", "unknown", "refused", "expired", "suppressed"];
+        OURS.into_iter().chain(RANKING.iter().map(|(_, name)| *name))
     }
 
     /// Whether nothing more can be expected but a late `read`.
@@ -175,6 +171,15 @@ mod tests {
         }
         assert_eq!(Word::parse("partially_delivered").as_str(), "partially_delivered");
         assert_eq!(Word::parse(&"x".repeat(500)).as_str().len(), MAX_WORD);
+    }
+
+    #[test]
+    fn every_status_of_ours_is_a_known_word() {
+        use Status::{Canceled, Expired, Held, InFlight, Pending, Refused, Suppressed, Unknown};
+        for status in [Pending, Held, InFlight, Unknown, Refused, Expired, Suppressed, Canceled] {
+            assert!(Status::is_known(status.as_str()), "{status}");
+        }
+        assert!(!Status::is_known("partially_delivered"));
     }
 
     #[test]

@@ -205,6 +205,7 @@ fn app(config: &Config, store: &Handle, board: &Board, clock: &Clock) -> App {
             Mode::Sandbox => "sandbox".into(),
             Mode::Live => "live".into(),
         },
+        policy: config.policy(),
         rates: rates.collect(),
         default_rate: config.sending.rate_per_s,
         boot_at: clock.now(),

@@ -19,7 +19,8 @@ pub(in crate::http) struct EventView {
     /// When.
     #[schema(example = "2026-11-23T14:00:00.123Z")]
     at: String,
-    /// `message.` and the new status, `message.updated`, or `inbound.received`.
+    /// `message.` and the new status, `message.updated`, `message.duplicate_detected`, `inbound.received`,
+    /// `sending.paused`, `sending.resumed`, `contact.opted_out` or `contact.opted_in`.
     #[schema(example = "message.delivered")]
     pub(super) r#type: String,
     /// The message it is about.

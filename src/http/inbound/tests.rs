@@ -22,11 +22,12 @@ async fn inbound_messages_are_listed_newest_first_and_page_by_page() {
         json!({
             "data": [{
                 "sid": story::sid(9).to_string(), "from": PERSON, "to": SENDER, "body": "hello", "profile_name": "Ada",
-                "received_at": "2023-11-14T22:13:30.000Z", "button_text": "Yes", "num_media": 0,
+                "received_at": "2023-11-14T22:13:30.000Z", "source": "callback", "button_text": "Yes", "num_media": 0,
             }],
             "next_cursor": null,
         })
     );
+    assert_eq!(house.get(&format!("/v1/inbound?limit=1&cursor={cursor}")).await.json(), second);
     assert_eq!(list("?cursor=x").await.problem(), (400, "invalid_query".into()));
     assert_eq!(list("?limit=0").await.problem(), (400, "invalid_query".into()));
 }

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use crate::clock::Time;
-use crate::http::error::{Code, FieldError, Problem};
+use crate::http::error::{Code, Problem};
+use crate::http::fields::Fields;
 use crate::message::{Address, Category, Draft, OnUnknown, Priority, Template, Wish};
 
 /// A message to be sent: `to`, and one of `body`, `media_url` or `content_sid`.
@@ -94,11 +93,7 @@ const FIELDS: [&str; 16] = [
 impl SendRequest {
     /// Reads a JSON body.
     pub(super) fn read(body: &[u8]) -> Result<Self, Problem> {
-        let value = serde_json::from_slice(body).map_err(|error| Problem::new(Code::InvalidJson, error.to_string()))?;
-        let Value::Object(object) = value else {
-            return Err(Problem::new(Code::InvalidJson, "the body must be a JSON object: {\"to\": …, \"body\": …}"));
-        };
-        let mut fields = Fields { object, errors: Vec::new() };
+        let mut fields = Fields::read(body, &FIELDS, Code::InvalidDraft)?;
         let request = Self {
             to: fields.take("to", "a text"),
             from: fields.take("from", "a text"),
@@ -158,47 +153,6 @@ fn time(field: &'static str, text: Option<&str>) -> Result<Option<Time>, Problem
     let read = |text: &str| text.parse().map(|time: jiff::Timestamp| Time(time.as_millisecond()));
     let wrong = |_| Problem::field(Code::InvalidDraft, field, "is no time: write it like 2026-11-23T14:00:00Z");
     text.map(read).transpose().map_err(wrong)
-}
-
-/// An object being read: what is taken leaves, and nobody may stay behind.
-struct Fields {
-    object: Map<String, Value>,
-    errors: Vec<FieldError>,
-}
-
-impl Fields {
-    /// A field that is absent or null has its default.
-    fn take<T: DeserializeOwned + Default>(&mut self, field: &str, kind: &str) -> T {
-        let value = self.object.remove(field).filter(|value| !value.is_null());
-        let read = value.map(serde_json::from_value).transpose();
-        read.unwrap_or_else(|_| {
-            self.wrong(field, format!("must be {kind}"));
-            None
-        })
-        .unwrap_or_default()
-    }
-
-    fn wrong(&mut self, field: &str, detail: String) {
-        self.errors.push(FieldError { field: field.to_owned(), detail });
-    }
-
-    /// What nobody knows is a typing error, and would otherwise be lost in silence.
-    fn end(mut self) -> Result<(), Problem> {
-        for field in std::mem::take(&mut self.object).keys() {
-            let meant = FIELDS.iter().max_by(|a, b| likeness(field, a).total_cmp(&likeness(field, b)));
-            let hint = meant.filter(|meant| likeness(field, meant) > 0.8);
-            let hint = hint.map_or_else(
-                || format!("the fields are {}", FIELDS.join(", ")),
-                |meant| format!("do you mean {meant}?"),
-            );
-            self.wrong(&field.chars().take(64).collect::<String>(), format!("is not known here: {hint}"));
-        }
-        if self.errors.is_empty() { Ok(()) } else { Err(Problem::fields(Code::InvalidDraft, self.errors)) }
-    }
-}
-
-fn likeness(written: &str, known: &str) -> f64 {
-    strsim::jaro_winkler(written, known)
 }
 
 #[cfg(test)]

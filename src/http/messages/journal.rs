@@ -5,10 +5,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::get::find;
-use crate::clock::Time;
+use super::standing::{awaited, closed};
 use crate::http::app::App;
 use crate::http::error::{Problem, ProblemBody};
-use crate::message::{Fact, Form, Hold, OptOut, Row, Wait, Why, explain};
+use crate::message::{Fact, Form, OptOut, Row, Wait, Why, explain};
 
 /// All that happened to a message, oldest first.
 #[derive(Debug, Serialize, ToSchema)]
@@ -75,9 +75,11 @@ fn sentence(fact: &Fact) -> String {
     match fact {
         Fact::Accepted { due } => format!("Accepted, to be sent at {due}."),
         Fact::Adopted { sid } => format!("Sent without bluetick as {sid}, and followed from its first callback on."),
-        Fact::Claimed { form: Form::AsAsked, .. } => "An attempt was stored before its request left.".to_owned(),
+        Fact::Claimed { form: Form::AsAsked, .. } => {
+            "Its turn came: an attempt was on disk before its request left.".to_owned()
+        }
         Fact::Claimed { form: Form::Fallback, .. } => {
-            "An attempt with the fallback template was stored before its request left.".to_owned()
+            "Its turn came: an attempt with the fallback template was on disk before its request left.".to_owned()
         }
         Fact::Sent { attempt, sid, word, .. } => {
             format!("Attempt {attempt}: Twilio took it as {sid} and called it {}.", word.as_str())
@@ -89,32 +91,34 @@ fn sentence(fact: &Fact) -> String {
             format!("Attempt {attempt}: Twilio did not take it, so it is tried again at {retry_at}: {detail}")
         }
         Fact::Unclear { attempt, detail, .. } => {
-            format!("Attempt {attempt}: nobody knows whether Twilio took it, so Twilio is asked: {detail}")
+            format!("Attempt {attempt}: nobody knows whether Twilio took it, so it is looked for there: {detail}")
         }
         Fact::Reported { attempt, word, code, .. } => {
             format!("Attempt {attempt}: Twilio reported {}{}.", word.as_str(), because(code))
         }
         Fact::Canceled => "Canceled while it waited.".to_owned(),
-        Fact::Expired => "Its time ran out before it was sent.".to_owned(),
+        Fact::Expired => "Its expires_at passed, or its attempts were used up, before Twilio took it.".to_owned(),
         Fact::Asked { attempt, ask_at: Some(at) } => format!("Attempt {attempt}: Twilio is asked again at {at}."),
         Fact::Asked { attempt, ask_at: None } => format!("Attempt {attempt}: Twilio is asked no more."),
-        Fact::Absent { attempt } => format!("Attempt {attempt}: Twilio does not list it, so it never arrived there."),
+        Fact::Absent { attempt } => {
+            format!("Attempt {attempt}: Twilio's whole list does not have it, so it never arrived there.")
+        }
         Fact::Retried { due, why, .. } => format!("To be sent again at {due}, {}.", cause(*why)),
-        Fact::Held { why } => format!("Held: {}.", hold(why)),
+        Fact::Held { why } => format!("Held: {}.", awaited(why)),
         Fact::Released { due } => format!("Released, to be sent at {due}."),
         Fact::Deferred { due, why: Wait::Pair } => {
             format!(
-                "It lets earlier messages to the same person go first, until {due}: WhatsApp allows so many a minute."
+                "Earlier messages to the same person go first, until {due}: WhatsApp lets one person get only so many."
             )
         }
         Fact::Deferred { due, why: Wait::Twin } => {
-            format!("The same words are on their way to this person, or may be: looked at again at {due}.")
+            format!("The same words are on their way to this person, or may be: it waits for them, until {due}.")
         }
         Fact::Suppressed { scope: OptOut::All } => "Not sent: the person wants no messages.".to_owned(),
         Fact::Suppressed { scope: OptOut::Marketing } => "Not sent: the person wants no marketing.".to_owned(),
         Fact::WindowClosed { at } => format!("Not sent: {}, and there is no fallback.", closed(*at)),
         Fact::GivenUp { attempt } => {
-            format!("Attempt {attempt} is absent at Twilio, and on_unknown says not to send it again.")
+            format!("Attempt {attempt}: Twilio has no trace of it, and on_unknown says not to send it again.")
         }
     }
 }
@@ -128,24 +132,4 @@ fn cause(why: Why) -> String {
         Why::Absence => "because Twilio has no trace of the last attempt".to_owned(),
         Why::Operator => "because somebody asked for it".to_owned(),
     }
-}
-
-/// What a held message waits for, as one would say it.
-pub(super) fn hold(why: &Hold) -> String {
-    match why {
-        Hold::Operator => "somebody held it".to_owned(),
-        Hold::WindowClosed { at } => format!("{}; it goes when the person writes", closed(*at)),
-        Hold::Unknown => {
-            "an attempt got no answer and Twilio does not show it; somebody must say whether it is sent again"
-                .to_owned()
-        }
-        Hold::Template(sid) => format!("the template {sid} is paused"),
-    }
-}
-
-fn closed(at: Option<Time>) -> String {
-    at.map_or_else(
-        || "the person has not written in the last 24 hours".to_owned(),
-        |at| format!("the person's 24-hour window closed at {at}"),
-    )
 }

@@ -10,7 +10,7 @@ use super::view::MessageView;
 use crate::http::app::App;
 use crate::http::error::{Problem, ProblemBody};
 use crate::http::when;
-use crate::message::MessageId;
+use crate::message::{MessageId, Status};
 use crate::store::Filter;
 
 /// What fits a page of the API without scrolling through megabytes.
@@ -115,7 +115,14 @@ fn statuses(text: &str) -> Result<(BTreeSet<String>, bool), Problem> {
     if words.len() > MAX_STATUSES {
         return Err(Problem::query("status", format!("has more than {MAX_STATUSES} words")));
     }
-    Ok((words.into_iter().flat_map(meant).map(str::to_owned).collect(), false))
+    let meant: BTreeSet<_> = words.into_iter().flat_map(meant).map(str::to_owned).collect();
+    if let Some(unknown) = meant.iter().find(|word| !Status::is_known(word)) {
+        let groups = GROUPS.iter().map(|(name, _)| *name).chain(["attention"]);
+        let known: Vec<_> = groups.chain(Status::words()).collect();
+        let unknown: String = unknown.chars().take(40).collect();
+        return Err(Problem::query("status", format!("{unknown} is no status: the words are {}", known.join(", "))));
+    }
+    Ok((meant, false))
 }
 
 /// The statuses a word stands for: its own, unless it names a group.

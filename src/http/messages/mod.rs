@@ -1,17 +1,20 @@
 //! Messages: taking them in, looking at them, calling them back.
 
-mod cancel;
 mod create;
 mod draft;
 mod get;
 mod journal;
 mod list;
+mod retry;
+mod standing;
+mod steer;
 #[cfg(test)]
 mod tests;
 mod view;
 
-pub(super) use cancel::*;
 pub(super) use create::*;
 pub(super) use get::*;
 pub(super) use journal::*;
 pub(super) use list::*;
+pub(super) use retry::*;
+pub(super) use steer::*;

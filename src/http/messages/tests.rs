@@ -156,7 +156,11 @@ async fn a_listing_is_narrowed_paged_and_bounded() {
     assert_eq!(listed("status=failed_any").await.0.len(), 1);
     assert_eq!(listed("status=attention").await.0.len(), 1);
     assert_eq!(listed("to=whatsapp%3A%2B4915199999999").await.0.len(), 0);
-    for wrong in ["limit=0", "limit=201", "limit=x", "cursor=x", "since=x", "status=attention,sent", "colour=red"] {
+    let unknown = house.get("/v1/messages?status=failed,deliverd").await.json()["detail"].to_string();
+    assert!(unknown.contains("deliverd is no status: the words are open, failed_any, attention, pending"), "{unknown}");
+    let attention = "status=attention,sent";
+    for wrong in ["limit=0", "limit=201", "limit=x", "cursor=x", "since=x", attention, "colour=red", "status=deliverd"]
+    {
         let answer = house.get(&format!("/v1/messages?{wrong}")).await;
         assert_eq!(answer.problem(), (400, "invalid_query".to_owned()), "{wrong}");
     }
@@ -185,4 +189,72 @@ async fn the_journal_tells_the_story_in_sentences() {
     let shown = house.get(&format!("/v1/messages/{id}")).await.json();
     assert_eq!((&shown["error"]["code"], &shown["attempts"][0]["state"]), (&json!(63016), &json!("sent")));
     assert_eq!(shown["failed_at"], last["at"]);
+}
+
+#[actix_web::test]
+async fn a_message_is_shown_with_all_that_was_asked_for() {
+    let house = House::new();
+    let template = "HX00000000000000000000000000000001";
+    let asked = json!({ "to": PERSON, "body": "hi", "category": "authentication", "may_duplicate": true,
+        "on_unknown": "hold", "fallback": { "content_sid": template, "variables": { "1": "Ada" } } });
+    let shown = house.send(&asked).await.json();
+    for field in ["category", "may_duplicate", "on_unknown", "fallback"] {
+        assert_eq!(shown[field], asked[field], "{field}");
+    }
+    assert_eq!((&shown["held"], &shown["ended"]), (&Value::Null, &Value::Null));
+    let message = house.claim().await.messages.remove(0);
+    let attempt = &house.get(&format!("/v1/messages/{}", message.id)).await.json()["attempts"][0];
+    // Nobody has heard of this person, so free text might be turned away.
+    assert_eq!((&attempt["form"], &attempt["written_off"]), (&json!("fallback"), &json!(false)));
+}
+
+#[actix_web::test]
+async fn a_message_that_waits_is_held_and_released() {
+    let house = House::new();
+    let steer = |id: &str, to: &str| house.call(api(TestRequest::post().uri(&format!("/v1/messages/{id}/{to}"))));
+    let id = house.accepted().await;
+    assert_eq!(steer(&id, "release").await.problem(), (409, "not_held".to_owned()));
+    let held = steer(&id, "hold").await.json();
+    assert_eq!((&held["status"], &held["held"]["reason"]), (&json!("held"), &json!("operator")));
+    assert_eq!(steer(&id, "hold").await.problem(), (409, "not_holdable".to_owned()));
+    assert!(house.claim().await.messages.is_empty());
+    let released = steer(&id, "release").await.json();
+    assert_eq!((&released["status"], &released["held"]), (&json!("pending"), &Value::Null));
+    assert_eq!(house.claim().await.messages.len(), 1);
+    for (to, code) in [("hold", "not_holdable"), ("release", "not_held"), ("cancel", "too_late")] {
+        let refused = steer(&id, to).await;
+        assert_eq!(refused.problem(), (409, code.to_owned()));
+        assert!(refused.text.contains("the message is in_flight"), "{}", refused.text);
+        assert_eq!(steer(SID, to).await.problem(), (404, "not_found".to_owned()));
+    }
+}
+
+#[actix_web::test]
+async fn a_failed_message_is_sent_again_where_that_can_help() {
+    let house = House::new();
+    let retry = |id: &str, body: &Value| {
+        house.call(api(TestRequest::post().uri(&format!("/v1/messages/{id}/retry")).set_json(body)))
+    };
+    let id = house.accepted().await;
+    let early = retry(&id, &json!({})).await;
+    assert_eq!(early.problem(), (409, "not_retryable".to_owned()));
+    assert_eq!(early.json()["detail"], "the message is pending: it is still under way");
+    let message = house.claim().await.messages.remove(0);
+    house.sent(message.attempts[0].id(message.id), SID.parse().expect("a sid")).await;
+    let mut failed = callback(SID, "undelivered");
+    failed.push(("ErrorCode".into(), "30008".into()));
+    house.call(signed("/webhooks/twilio/status", &failed)).await;
+    let shown = house.get(&format!("/v1/messages/{id}")).await.json();
+    assert_eq!((&shown["status"], &shown["error"]["code"]), (&json!("undelivered"), &json!(30_008)));
+    let refused = retry(&id, &json!({})).await;
+    assert_eq!(refused.problem(), (409, "not_retryable".to_owned()));
+    assert!(refused.text.contains("allow may_duplicate"), "{}", refused.text);
+    let retried = retry(&id, &json!({ "may_duplicate": true })).await;
+    assert_eq!((retried.status.as_u16(), &retried.json()["status"]), (200, &json!("pending")));
+    let journal = house.get(&format!("/v1/messages/{id}/journal")).await.json();
+    let last = journal["data"].as_array().and_then(|rows| rows.last()).expect("rows");
+    assert_eq!((&last["fact"], &last["source"]), (&json!("retried"), &json!("api")));
+    assert_eq!(house.claim().await.messages[0].attempts.len(), 2);
+    assert_eq!(retry(&id, &json!({ "may_dupe": true })).await.problem(), (422, "invalid_retry".to_owned()));
+    assert_eq!(retry(SID.replace('1', "2").as_str(), &json!({})).await.problem(), (404, "not_found".to_owned()));
 }

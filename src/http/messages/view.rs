@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::standing::{EndedView, HeldView, failed_at};
 use crate::clock::Time;
 use crate::http::failures::FailureView;
-use crate::message::{Attempt, Content, Handing, Message, Next, Origin, Priority, Status, Template, Word};
+use crate::message::{Attempt, Content, Handing, Message, Next, OnUnknown, Origin, Priority, Template, Word};
 
 /// A message.
 #[derive(Debug, Serialize, ToSchema)]
@@ -35,6 +36,17 @@ pub(in crate::http) struct MessageView {
     metadata: BTreeMap<String, String>,
     #[schema(value_type = String, example = "normal")]
     priority: Priority,
+    /// `marketing`, `utility` or `authentication`.
+    #[schema(example = "utility")]
+    category: &'static str,
+    /// The template that goes instead when the person's 24-hour window is closed.
+    fallback: Option<FallbackView>,
+    /// Whether it may be sent again after a failure that leaves open whether it arrived.
+    may_duplicate: bool,
+    /// What becomes of it when Twilio provably has no trace of an attempt: `resend_if_absent`, `hold` or `fail`; null
+    /// for what is configured.
+    #[schema(example = "resend_if_absent")]
+    on_unknown: Option<&'static str>,
     send_at: Option<String>,
     expires_at: Option<String>,
     accepted_at: String,
@@ -57,11 +69,23 @@ pub(in crate::http) struct MessageView {
     anomaly: bool,
     /// Whether the person may have got it twice.
     duplicate_detected: bool,
+    /// What it waits for, if it is held.
+    held: Option<HeldView>,
+    /// How it ended, if that was not Twilio's word.
+    ended: Option<EndedView>,
     /// The one next thing to do with it.
     next: Option<NextView>,
     attempts: Vec<AttemptView>,
     /// Facts that came after its journal was full.
     journal_dropped: u32,
+}
+
+/// A template to fall back on.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = FallbackTemplate)]
+pub(in crate::http) struct FallbackView {
+    content_sid: String,
+    variables: BTreeMap<String, String>,
 }
 
 /// The one next thing to do.
@@ -79,8 +103,12 @@ pub(in crate::http) struct NextView {
 pub(in crate::http) struct AttemptView {
     /// From 1.
     number: u8,
-    /// `in_flight`, `sent`, `refused`, `not_processed` or `unknown`.
+    /// `as_asked`, or `fallback` where the fallback template was sent instead.
+    form: &'static str,
+    /// `in_flight`, `sent`, `refused`, `not_processed`, `unknown`, or `absent` where Twilio has no trace of it.
     state: &'static str,
+    /// Whether another attempt was made though nobody knew what became of this one.
+    written_off: bool,
     /// The furthest Twilio said of it.
     status: Option<String>,
     sid: Option<String>,
@@ -125,6 +153,10 @@ impl MessageView {
             tags: draft.tags.clone(),
             metadata: draft.metadata.clone(),
             priority: draft.priority,
+            category: draft.category.as_str(),
+            fallback: draft.fallback.clone().map(FallbackView::of),
+            may_duplicate: draft.may_duplicate,
+            on_unknown: draft.on_unknown.map(OnUnknown::as_str),
             send_at: text(draft.send_at),
             expires_at: text(draft.expires_at),
             accepted_at: message.accepted_at.to_string(),
@@ -140,6 +172,8 @@ impl MessageView {
             error: message.code().map(FailureView::of),
             anomaly: message.is_contradictory(),
             duplicate_detected: message.is_duplicate(),
+            held: HeldView::of(message),
+            ended: EndedView::of(message),
             next: message.next.map(NextView::of),
             attempts: message.attempts.iter().map(AttemptView::of).collect(),
             journal_dropped: message.journal.dropped,
@@ -165,21 +199,16 @@ fn origin(origin: Origin) -> &'static str {
     }
 }
 
-/// When it failed, if that is how it stands now.
-fn failed_at(message: &Message) -> Option<Time> {
-    let fact = |name: &str| message.journal.rows.iter().find(|row| row.fact.name() == name).map(|row| row.at);
-    match message.status() {
-        Status::Twilio(word) if word.is_failure() => message.time(&word),
-        Status::Refused => fact("refused"),
-        Status::Expired => fact("expired"),
-        _ => None,
-    }
-}
-
 /// Milliseconds between two times that were both seen, in order.
 fn between(from: Option<Time>, to: Option<Time>) -> Option<u64> {
     let (from, to) = (from?, to?);
     u64::try_from(to.0 - from.0).ok()
+}
+
+impl FallbackView {
+    fn of(Template { sid, variables }: Template) -> Self {
+        Self { content_sid: sid, variables }
+    }
 }
 
 impl NextView {
@@ -198,7 +227,9 @@ impl AttemptView {
         });
         Self {
             number: attempt.number,
+            form: attempt.form.as_str(),
             state,
+            written_off: attempt.is_written_off,
             status: attempt.receipt.word().map(|word| word.as_str().to_owned()),
             sid: attempt.sid().map(|sid| sid.to_string()),
             started_at: attempt.started_at.to_string(),

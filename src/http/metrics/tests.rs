@@ -13,6 +13,9 @@ async fn figures_are_what_the_messages_did() {
     let totals = &metrics["totals"];
     let told = ["accepted", "open", "sent", "delivered", "read", "failed", "inbound"].map(|name| totals[name].clone());
     assert_eq!(told, [3, 1, 2, 1, 1, 1, 1].map(|count| json!(count)));
+    for detour in ["retried", "resent", "fallbacks", "suppressed", "missed", "healed"] {
+        assert_eq!(totals[detour], 0, "{detour}");
+    }
     assert_eq!((&totals["sent_rate"], &totals["delivered_rate"]), (&json!(0.666667), &json!(0.5)));
     assert_eq!(totals["delivery_ms"]["count"], 1);
     assert!(totals["delivery_ms"]["p95"].as_i64().is_some_and(|ms| (2_952..=3_048).contains(&ms)));
@@ -69,7 +72,9 @@ async fn the_same_figures_come_as_a_table() {
     let answer = house.get("/v1/metrics?from=1h&format=csv").await;
     assert_eq!(answer.header("content-type"), Some("text/csv; charset=utf-8"));
     let mut lines = answer.text.lines();
-    assert!(lines.next().is_some_and(|heads| heads.starts_with("at,accepted,open,sent,delivered,read,failed,")));
+    let heads = lines.next().expect("a line of headings");
+    assert!(heads.starts_with("at,accepted,open,sent,delivered,read,failed,"), "{heads}");
+    assert!(heads.ends_with(",retried,resent,fallbacks,suppressed,missed,healed"), "{heads}");
     assert!(lines.next().is_some_and(|line| line.starts_with("2023-11-14T22:00:00.000Z,3,1,2,1,1,1,0,0,1,")));
     let errors = house.get("/v1/metrics/errors?format=csv").await.text;
     assert!(errors.starts_with("code,count,title,class,whose_job,meaning,action\r\n63016,1,"), "{errors}");

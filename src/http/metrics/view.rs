@@ -31,6 +31,18 @@ pub(in crate::http) struct CellView {
     unknown: i64,
     /// Messages from people to us.
     inbound: i64,
+    /// Attempts that followed one which failed.
+    retried: i64,
+    /// Attempts that followed one which Twilio provably had no trace of.
+    resent: i64,
+    /// Attempts that were the fallback template.
+    fallbacks: i64,
+    /// Not sent, because the person does not want it; in canceled too.
+    suppressed: i64,
+    /// Statuses, and inbound messages, that no callback told of and asking Twilio found.
+    missed: i64,
+    /// Messages whose end asking found, and inbound messages that it found.
+    healed: i64,
     /// Of accepted; null where nothing was accepted.
     #[schema(example = 0.99)]
     sent_rate: Option<f64>,
@@ -147,6 +159,12 @@ impl CellView {
             canceled: cell.get(Count::Canceled),
             unknown: cell.get(Count::Unknown),
             inbound: cell.get(Count::Inbound),
+            retried: cell.get(Count::Retried),
+            resent: cell.get(Count::Resent),
+            fallbacks: cell.get(Count::Fallback),
+            suppressed: cell.get(Count::Suppressed),
+            missed: cell.get(Count::Missed),
+            healed: cell.get(Count::Healed),
             sent_rate: share(sent, accepted),
             delivered_rate: share(delivered, sent),
             read_rate: share(read, delivered),
@@ -173,6 +191,16 @@ impl CellView {
         let DurationsView { p50, p95, p99, .. } = &self.delivery_ms;
         let percentiles = [("delivery_p50_ms", p50), ("delivery_p95_ms", p95), ("delivery_p99_ms", p99)];
         columns.extend(percentiles.map(|(name, ms)| (name, ms.map(|ms| ms.to_string()).unwrap_or_default())));
+        // After what tables had before, for those who read them by position.
+        let detours = [
+            ("retried", self.retried),
+            ("resent", self.resent),
+            ("fallbacks", self.fallbacks),
+            ("suppressed", self.suppressed),
+            ("missed", self.missed),
+            ("healed", self.healed),
+        ];
+        columns.extend(detours.map(|(name, count)| (name, count.to_string())));
         columns
     }
 }

@@ -3,6 +3,8 @@
 use crate::alert::Alert;
 use crate::http::story::{self, SERVICE};
 use crate::http::testing::{House, SENDER};
+use crate::pause::{Cause, Scope};
+use crate::store::Write;
 
 #[actix_web::test]
 async fn a_scrape_has_the_figures_of_the_store_and_says_what_it_is() {
@@ -11,6 +13,8 @@ async fn a_scrape_has_the_figures_of_the_store_and_says_what_it_is() {
     house.app.tally.refused.add(house.app.clock.now());
     let alert = Alert { code: "disk_full", detail: "".into(), action: "".into(), is_blocking: true };
     house.app.board.raise(alert);
+    let pause = Write::Pause(Scope::Template(format!("HX{:032x}", 1)), Cause::Operator(None));
+    house.app.store.write(pause).await.expect("paused");
     let answer = house.get("/metrics").await;
     assert_eq!(answer.header("content-type"), Some("application/openmetrics-text; version=1.0.0; charset=utf-8"));
     for line in [
@@ -20,6 +24,10 @@ async fn a_scrape_has_the_figures_of_the_store_and_says_what_it_is() {
         format!("bluetick_messages_standing{{sender=\"{SERVICE}\",state=\"pending\"}} 1"),
         format!("bluetick_messages_failed{{sender=\"{SENDER}\",code=\"63016\"}} 1"),
         format!("bluetick_inbound_messages_total{{sender=\"{SENDER}\"}} 1"),
+        format!("bluetick_messages_retried_total{{sender=\"{SENDER}\"}} 0"),
+        format!("bluetick_messages_suppressed{{sender=\"{SERVICE}\"}} 0"),
+        "# HELP bluetick_messages_resent Attempts that followed one which Twilio provably had no trace of".into(),
+        format!("bluetick_paused{{scope=\"template:HX{:032x}\"}} 0", 1),
         "bluetick_callbacks_refused_total 1".into(),
         "bluetick_oldest_due_age_seconds 3610.0".into(),
         "bluetick_store_writes_waiting 0".into(),
