@@ -128,6 +128,17 @@ impl Connection {
         self.json(self.send(request).await?).await
     }
 
+    /// Asks for a change that may be asked for twice; nothing, if bluetick has nothing to say about it.
+    pub(super) async fn change(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
+        let request = self.request(method, path, &[]).timeout(ANSWER);
+        let request = if let Some(body) = body { request.json(body) } else { request };
+        let response = self.send(request).await?;
+        match response.status() {
+            reqwest::StatusCode::NO_CONTENT => Ok(Value::Null),
+            _ => self.json(response).await,
+        }
+    }
+
     /// Opens a stream of server-sent events.
     pub(super) async fn stream(&self, path: &str, query: &[(&str, String)]) -> anyhow::Result<Response> {
         let request = self.request(Method::GET, path, query).header("Accept", "text/event-stream");
@@ -212,6 +223,12 @@ fn refusal(status: u16, problem: Option<&Value>) -> Trouble {
     }
 }
 
+/// A name as one part of a path, whatever is in it.
+pub(super) fn part(name: &str) -> String {
+    // A plus that was written is escaped, so those that are left were spaces.
+    form_urlencoded::byte_serialize(name.as_bytes()).collect::<String>().replace('+', "%20")
+}
+
 /// Runs one conversation to its end.
 pub(super) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
@@ -231,6 +248,11 @@ mod tests {
         assert_eq!(refusal(422, Some(&problem)), Trouble::Refused("to is no address; body is empty".into()));
         assert_eq!(refusal(503, Some(&json!({"title": "Busy"}))), Trouble::Unavailable("Busy".into()));
         assert_eq!(refusal(404, None), Trouble::Refused("HTTP 404".into()));
+    }
+
+    #[test]
+    fn a_name_is_one_part_of_a_path() {
+        assert_eq!(part("sender:whatsapp:+1 555/x?"), "sender%3Awhatsapp%3A%2B1%20555%2Fx%3F");
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub(super) const HELP: &str = "\
 Exit codes:
   0   done, or the answer is yes
   1   the answer is no: verify found differences, the signature is invalid, the send failed or nobody knows, there is
-      no such message, or bluetick refused (a wrong --api-key, say)
+      no such message, it cannot be sent again, or bluetick refused (a wrong --api-key, say)
   2   the command line is wrong
   69  no bluetick answers, or one is in the way: the port or the data folder is in use
   70  something else went wrong

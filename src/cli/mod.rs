@@ -10,10 +10,15 @@ mod emulate;
 mod exit;
 mod logs;
 mod metrics;
+mod opt_out;
+mod pauses;
+mod retry;
 mod send;
 mod serve;
 mod signature;
+mod split;
 mod status;
+mod steer;
 mod table;
 #[cfg(test)]
 mod testing;
@@ -32,10 +37,14 @@ pub use emulate::{EmulateArgs, Pace};
 pub use exit::{Answer, Trouble};
 pub use logs::LogsArgs;
 pub use metrics::MetricsArgs;
+pub use opt_out::OptOutArgs;
+pub use pauses::{PauseArgs, ResumeArgs};
+pub use retry::RetryArgs;
 pub use send::SendArgs;
 pub use serve::ServeArgs;
 pub use signature::SignatureArgs;
 pub use status::StatusArgs;
+pub use steer::SteerArgs;
 pub use verify::VerifyArgs;
 
 static VERSION: LazyLock<String> =
@@ -62,9 +71,23 @@ pub enum Command {
     /// Look at the configuration and say what is wrong with it.
     Check(CheckArgs),
     /// Send one message.
-    Send(SendArgs),
+    Send(Box<SendArgs>),
     /// Show how bluetick is doing, or how far a message has come.
     Status(StatusArgs),
+    /// Send a failed message again, or all that failed: first it says which, which not, and why.
+    Retry(RetryArgs),
+    /// Hold a message that waits, until it is released.
+    Hold(SteerArgs),
+    /// Let a held message go, whatever it waits for.
+    Release(SteerArgs),
+    /// Cancel a message that waits.
+    Cancel(SteerArgs),
+    /// Send nothing more: at all, from a sender, or with a template. Messages are taken in all the same, and wait.
+    Pause(PauseArgs),
+    /// Go on sending what was paused.
+    Resume(ResumeArgs),
+    /// List who does not want your messages, add someone, or take it back.
+    OptOut(OptOutArgs),
     /// Show what happened, and follow it.
     Logs(LogsArgs),
     /// Show the numbers: by sender, and what fails most.
@@ -85,6 +108,13 @@ impl Cli {
             Command::Check(args) => check::run(&args, out),
             Command::Send(args) => send::run(&args, out),
             Command::Status(args) => status::run(&args, out),
+            Command::Retry(args) => retry::run(&args, out),
+            Command::Hold(args) => steer::run(&args, "hold", out),
+            Command::Release(args) => steer::run(&args, "release", out),
+            Command::Cancel(args) => steer::run(&args, "cancel", out),
+            Command::Pause(args) => pauses::pause(&args, out),
+            Command::Resume(args) => pauses::resume(&args, out),
+            Command::OptOut(args) => opt_out::run(&args, out),
             Command::Logs(args) => logs::run(&args, out),
             Command::Metrics(args) => metrics::run(&args, out),
             Command::Verify(args) => verify::run(&args, out),

@@ -8,10 +8,13 @@ use serde_json::{Value, json};
 
 use super::connection::{Connection, Reach, block_on};
 use super::exit::{Answer, Trouble};
+use super::pauses;
 use super::table::{Table, distance, span, text};
 use super::verify::open;
 use crate::clock::{Clock, Time};
+use crate::message::explain;
 use crate::metrics::{Cell, Count};
+use crate::pause::Cause;
 use crate::store::Store;
 
 /// Between two looks of --watch.
@@ -73,13 +76,18 @@ async fn fetch(connection: &Connection, id: Option<&str>) -> anyhow::Result<Opti
     let Some(id) = id else {
         return connection.show("/v1/status", &[]).await.map(Some);
     };
-    // An id is letters, digits and one underscore; what is not would be another path.
-    if !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') || id.is_empty() {
-        return Err(Trouble::Usage(format!("{id} is no message: write msg_…, SM… or MM…")).into());
-    }
+    check_id(id)?;
     let Some(message) = connection.get(&format!("/v1/messages/{id}"), &[]).await? else { return Ok(None) };
     let journal = connection.get(&format!("/v1/messages/{id}/journal"), &[]).await?;
     Ok(Some(json!({"message": message, "journal": journal.map_or(Value::Null, |journal| journal["data"].clone())})))
+}
+
+/// An id is letters, digits and one underscore; what is not would be another path.
+pub(super) fn check_id(id: &str) -> Result<(), Trouble> {
+    match !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+        true => Ok(()),
+        false => Err(Trouble::Usage(format!("{id} is no message: write msg_…, SM… or MM…"))),
+    }
 }
 
 fn print(found: &Value, args: &StatusArgs, out: &mut dyn Write) -> anyhow::Result<()> {
@@ -98,6 +106,16 @@ fn offline(store: &Store) -> anyhow::Result<Value> {
     for (sender, _) in snapshot.senders()? {
         all.merge(&snapshot.ever(sender)?, 1);
     }
+    let pauses = snapshot.active_pauses()?.into_iter().map(|paused| {
+        let (code, note) = match paused.cause {
+            Cause::Operator(note) => (None, note),
+            Cause::Failure(code) => (Some(code), None),
+            Cause::Credentials(detail) => (None, Some(detail)),
+        };
+        let title = code.map(|code| explain(code).title);
+        json!({"scope": paused.scope.to_string(), "since": paused.since.to_string(), "code": code, "title": title,
+            "note": note})
+    });
     Ok(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "queue": {
@@ -107,7 +125,7 @@ fn offline(store: &Store) -> anyhow::Result<Value> {
             "held": all.get(Count::Held),
             "oldest_due_at": snapshot.oldest_due()?.map(|due| due.to_string()),
         },
-        "sending": {"state": "stopped", "reason": "no bluetick is running"},
+        "sending": {"state": "stopped", "reason": "no bluetick is running", "pauses": pauses.collect::<Vec<_>>()},
     }))
 }
 
@@ -121,10 +139,14 @@ fn house(status: &Value, now: Time) -> String {
     );
     if !status["boot_at"].is_null() {
         row("started", distance(&status["boot_at"], now));
-        row("reached at", status["public_url"].as_str().unwrap_or("nowhere: no receipts come").to_owned());
+        let nowhere = "nowhere: no callbacks come, so Twilio is asked for everything";
+        row("reached at", status["public_url"].as_str().unwrap_or(nowhere).to_owned());
     }
     let reason = sending["reason"].as_str().map(|reason| format!(": {reason}")).unwrap_or_default();
     row("sending", format!("{}{reason}", text(&sending["state"])));
+    for pause in sending["pauses"].as_array().into_iter().flatten() {
+        row("paused", pauses::line(pause, now));
+    }
     let count = |name: &str| text(&queue[name]);
     row("queue", format!("{} pending, {} in flight, {} held", count("pending"), count("in_flight"), count("held")));
     row("unknown", count("unknown"));
@@ -148,6 +170,14 @@ fn message(found: &Value, now: Time) -> String {
     row("sid", text(&message["sid"]));
     for (name, field) in [("queue", "queue_ms"), ("delivery", "delivery_ms"), ("read", "read_ms")] {
         row(name, span(&message[field]));
+    }
+    for (name, field) in [("held", "held"), ("ended", "ended")] {
+        if let Some(detail) = message[field]["detail"].as_str() {
+            row(name, detail.to_owned());
+        }
+    }
+    if message["attempts"].as_array().and_then(|made| made.last()).is_some_and(|last| last["form"] == "fallback") {
+        row("sent as", "its fallback template".to_owned());
     }
     let next = &message["next"];
     if !next.is_null() {
@@ -193,7 +223,10 @@ mod tests {
     #[test]
     fn the_house_is_one_small_table() {
         let status = json!({"version": "0.1.0", "mode": "live", "public_url": "https://wa.example.com",
-            "boot_at": "2023-11-14T22:13:20.000Z", "sending": {"state": "stopped", "reason": "Twilio refuses our token"},
+            "boot_at": "2023-11-14T22:13:20.000Z", "sending": {"state": "stopped", "reason": "Twilio refuses our token", "pauses": [
+                {"scope": "sender:whatsapp:+15550001111", "since": "2023-11-14T22:13:20.000Z", "code": 63018,
+                    "title": "Sender has reached its WhatsApp limit", "note": null, "waiting": 3},
+                {"scope": "all", "since": "2023-11-14T22:13:24.000Z", "note": "release day"}]},
             "queue": {"pending": 7, "in_flight": 1, "unknown": 2, "held": 0, "oldest_due_at": "2023-11-14T22:13:24.000Z"},
             "rates": {"accepted_per_s": 1.25, "callbacks_per_s": 4.0}, "refused_callbacks": 3});
         insta::assert_snapshot!(house(&status, NOW), @r#"
@@ -201,6 +234,8 @@ mod tests {
         started     5.0 s ago
         reached at  https://wa.example.com
         sending     stopped: Twilio refuses our token
+        paused      sender:whatsapp:+15550001111 for 5.0 s: 63018 Sender has reached its WhatsApp limit, 3 wait
+        paused      all for 1.0 s: release day
         queue       7 pending, 1 in flight, 0 held
         unknown     2
         oldest due  1.0 s ago
@@ -215,6 +250,8 @@ mod tests {
         "message": {"id": "msg_1", "status": "undelivered", "updated_at": "2023-11-14T22:13:20.000Z", "sid": "SM1",
             "from": "whatsapp:+15550001111", "to": "whatsapp:+4915100000001", "queue_ms": 12, "delivery_ms": null,
             "error": {"code": 63016, "title": "Outside the window", "action": "Send a template."},
+            "held": null, "ended": {"reason": "suppressed", "detail": "The person opted out."},
+            "attempts": [{"form": "as_asked"}, {"form": "fallback"}],
             "next": {"step": "reconcile", "due_at": "2023-11-14T22:13:30.000Z"}, "duplicate_detected": false},
         "journal": [
             {"at": "2023-11-14T22:13:19.000Z", "source": "api", "fact": "accepted", "count": 1, "detail": "due at once"},
@@ -230,6 +267,8 @@ mod tests {
         queue       12 ms
         delivery    –
         read        –
+        ended       The person opted out.
+        sent as     its fallback template
         next        reconcile in 5.0 s
         error       63016 Outside the window
         what to do  Send a template.

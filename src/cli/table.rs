@@ -73,6 +73,12 @@ pub(super) fn span(value: &Value) -> String {
     }
 }
 
+/// For how long a time of the API has passed.
+pub(super) fn since(value: &Value, now: Time) -> String {
+    let told = distance(value, now);
+    told.strip_suffix(" ago").map(str::to_owned).unwrap_or(told)
+}
+
 /// How long ago, or in how long, a time of the API lies.
 pub(super) fn distance(value: &Value, now: Time) -> String {
     let time = value.as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());

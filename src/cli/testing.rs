@@ -5,6 +5,10 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use clap::Parser;
+
+use super::Cli;
+use super::exit::Answer;
 use crate::http::SOCKET;
 
 static COUNT: AtomicUsize = AtomicUsize::new(0);
@@ -13,7 +17,8 @@ static COUNT: AtomicUsize = AtomicUsize::new(0);
 pub(super) struct House(PathBuf);
 
 impl House {
-    /// Answers every request by its path and query with JSON, or 404. A request for a stream has `stream:` before it.
+    /// Answers every request by its path and query with JSON, or 404. A request for a stream has `stream:` before it;
+    /// one for a change has its method before it, and its body after. An empty answer is 204.
     pub(super) fn open(name: &str, answer: impl Fn(&str) -> Option<String> + Send + 'static) -> Self {
         // Fails only if a provider is installed already, and then there is one.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -28,6 +33,17 @@ impl House {
             }
         });
         Self(dir)
+    }
+
+    /// Runs a command that speaks to this house; what it found, and what it said.
+    pub(super) fn run(&self, args: &[&str]) -> (anyhow::Result<Answer>, String) {
+        let dir = self.0.to_str().expect("a plain path");
+        let data = ["--data", dir];
+        let args = ["bluetick"].iter().chain(args).chain(&data);
+        let cli = Cli::try_parse_from(args).expect("a command");
+        let mut out = Vec::new();
+        let answer = cli.run(&mut out);
+        (answer, String::from_utf8(out).expect("text"))
     }
 
     /// The folder.
@@ -51,9 +67,23 @@ fn serve(mut stream: UnixStream, answer: &impl Fn(&str) -> Option<String>) {
         head.push(byte[0]);
     }
     let head = String::from_utf8_lossy(&head);
-    let path = head.split(' ').nth(1).unwrap_or_default();
-    let asked = if head.contains("text/event-stream") { format!("stream:{path}") } else { path.to_owned() };
-    let (status, body) = answer(&asked).map_or(("404 Not Found", "{}".to_owned()), |body| ("200 OK", body));
+    let mut words = head.split(' ');
+    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let length =
+        head.to_lowercase().split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.parse().ok());
+    let mut body = vec![0; length.unwrap_or(0)];
+    // Whoever sends less than it said gets an answer to what is not there.
+    let _ = stream.read_exact(&mut body);
+    let asked = match method {
+        "GET" if head.contains("text/event-stream") => format!("stream:{path}"),
+        "GET" => path.to_owned(),
+        _ => format!("{method} {path} {}", String::from_utf8_lossy(&body)).trim_end().to_owned(),
+    };
+    let (status, body) = match answer(&asked) {
+        Some(body) if body.is_empty() => ("204 No Content", body),
+        Some(body) => ("200 OK", body),
+        None => ("404 Not Found", "{}".to_owned()),
+    };
     let length = body.len();
     // Whoever does not wait for the answer is no concern here.
     let _ = write!(stream, "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}");

@@ -30,7 +30,10 @@ pub(super) fn all(config: &Config) -> Vec<Flaw> {
 pub(super) fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = Vec::new();
     let mut warn = |is_so: bool, words: &str| warnings.extend(is_so.then(|| words.to_owned()));
-    warn(config.public_url.is_none(), "no public_url: Twilio is asked for no callbacks, so no receipts come");
+    warn(
+        config.public_url.is_none(),
+        "no public_url: Twilio cannot call back, so it is asked for every status and reply: later, and without button replies",
+    );
     warn(config.twilio.account_sid.is_empty(), "no [twilio] account_sid: nothing can be sent");
     warn(config.twilio.from.is_none(), "no [twilio] from: every message must name its sender");
     warn(config.http.api_key.is_none(), "no [http] api_key: the API answers only on the local socket");
