@@ -182,13 +182,14 @@ impl<'txn> Batch<'txn> {
         let number = self.memory.next.sender;
         self.tables.senders.open()?.insert(number, name)?;
         self.memory.senders.insert(name.to_owned(), number);
+        self.memory.names.insert(number, name.to_owned());
         self.memory.next.sender += 1;
         Ok(number)
     }
 
     /// What a sender is called.
-    pub(super) fn sender_name(&self, number: u32) -> Option<String> {
-        self.memory.senders.iter().find(|(_, known)| **known == number).map(|(name, _)| name.clone())
+    pub(super) fn sender_name(&self, number: u32) -> Option<&str> {
+        self.memory.names.get(&number).map(String::as_str)
     }
 
     /// The number of the contact known by this name, given now if nobody is.

@@ -54,7 +54,7 @@ pub(super) fn open_attempts(batch: &mut Batch<'_>, claim: &Claim) -> Result<Clai
 fn gate(batch: &mut Batch<'_>, sender: u32, free: usize) -> Result<Option<(usize, Vec<Scope>)>, StoreError> {
     let now = batch.now;
     let name = batch.sender_name(sender);
-    let scopes = [Scope::All, Scope::Account].into_iter().chain(name.map(Scope::Sender));
+    let scopes = [Scope::All, Scope::Account].into_iter().chain(name.map(|name| Scope::Sender(name.to_owned())));
     let mut probed = Vec::new();
     for scope in scopes {
         let Some(paused) = batch.memory().pauses.get(&scope).filter(|paused| paused.is_on()) else { continue };

@@ -75,6 +75,7 @@ impl Store {
         for row in txn.open_table(tables::SENDERS)?.iter()? {
             let (number, name) = row?;
             self.memory.senders.insert(name.value().to_owned(), number.value());
+            self.memory.names.insert(number.value(), name.value().to_owned());
         }
         self.memory.sums = Log::read(&txn.open_table(tables::SUM_LOG)?)?;
         self.memory.rollups = Log::read(&txn.open_table(tables::ROLLUP_LOG)?)?;

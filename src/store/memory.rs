@@ -31,6 +31,7 @@ pub(super) struct Numbers {
 pub(super) struct Memory {
     pub(super) next: Numbers,
     pub(super) senders: BTreeMap<String, u32>,
+    pub(super) names: HashMap<u32, String>,
     /// What the log adds to the sums of contacts.
     pub(super) sums: Log<u64>,
     /// What the log adds to the cells of a day and of all time.
