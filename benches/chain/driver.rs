@@ -141,7 +141,7 @@ fn request(number: u64) -> String {
     let from = sender(usize::try_from(number).unwrap_or(0) % SENDERS);
     let body = json!({
         "to": format!("+4915{contact:05}0100"), "from": from, "reference": format!("order-{number}"),
-        "body": "Your parcel 4711 arrives today between 14:00 and 16:00.",
+        "content_sid": "HX00000000000000000000000000000001", "variables": {"1": "Ada", "2": "4711"},
     })
     .to_string();
     format!(
