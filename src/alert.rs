@@ -7,6 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 
+/// The code of the alert that says what is paused.
+pub const PAUSED: &str = "sending_paused";
+
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Alert {

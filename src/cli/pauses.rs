@@ -98,7 +98,7 @@ pub(super) fn line(pause: &Value, now: Time) -> String {
         line.push_str(&format!(": {note}"));
     }
     if let Some(waiting) = pause["waiting"].as_i64() {
-        line.push_str(&format!(", {waiting} wait"));
+        line.push_str(&format!(", {waiting} waiting"));
     }
     line
 }
@@ -149,7 +149,9 @@ mod tests {
         let mut lines = said.lines();
         assert_eq!(lines.next(), Some("resumed sender:+15550001111"));
         let still = lines.next().expect("a pause");
-        assert!(still.starts_with("still paused: account for ") && still.ends_with(": 63007 No such sender, 2 wait"));
+        assert!(
+            still.starts_with("still paused: account for ") && still.ends_with(": 63007 No such sender, 2 waiting")
+        );
         assert!(house.run(&["resume", "--account"]).0.is_ok());
         let (answer, _) = house.run(&["resume"]);
         assert!(matches!(answer.expect_err("not paused").downcast_ref(), Some(Trouble::Refused(_))));

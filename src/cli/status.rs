@@ -234,7 +234,7 @@ mod tests {
         started     5.0 s ago
         reached at  https://wa.example.com
         sending     stopped: Twilio refuses our token
-        paused      sender:whatsapp:+15550001111 for 5.0 s: 63018 Sender has reached its WhatsApp limit, 3 wait
+        paused      sender:whatsapp:+15550001111 for 5.0 s: 63018 Sender has reached its WhatsApp limit, 3 waiting
         paused      all for 1.0 s: release day
         queue       7 pending, 1 in flight, 0 held
         unknown     2

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::app::App;
 use super::status;
+use crate::alert::PAUSED;
 use crate::pause::{Cause, Paused, Scope};
 
 /// It answers, so it lives.
@@ -26,7 +27,7 @@ pub(super) struct Live {
 pub(super) struct Ready {
     /// Whether everything needed is there.
     ready: bool,
-    /// Whether messages go. A pause is no reason not to be ready: messages are taken in all the same, and wait.
+    /// Whether messages go. What a person paused is no reason not to be ready: messages are taken in, and wait.
     sending: Sending,
     /// What is missing, and what else is wrong.
     reasons: Vec<Reason>,
@@ -71,8 +72,9 @@ pub(super) async fn ready(app: Data<App>) -> HttpResponse {
         detail: "the disk failed: nothing is written any more".into(),
         action: "check disk and free space (the log has the error), then restart bluetick".into(),
     });
-    let raised =
-        alerts.into_iter().map(|alert| Reason { code: alert.code, detail: alert.detail, action: alert.action });
+    // What is paused is told below, without the names of senders.
+    let raised = alerts.into_iter().filter(|alert| alert.code != PAUSED);
+    let raised = raised.map(|alert| Reason { code: alert.code, detail: alert.detail, action: alert.action });
     let pauses = app.store.read().and_then(|snapshot| snapshot.active_pauses()).unwrap_or_default();
     let (state, _) = status::standing(&app, &pauses);
     let reasons = failed.into_iter().chain(raised).chain(paused(&pauses)).collect();
@@ -86,7 +88,7 @@ fn paused(pauses: &[Paused]) -> Option<Reason> {
     let words: BTreeSet<_> = told.map(|paused| kind(&paused.scope)).collect();
     let words: Vec<_> = words.into_iter().collect();
     (!words.is_empty()).then(|| Reason {
-        code: "sending_paused",
+        code: PAUSED,
         detail: format!("paused: {}", words.join(", ")),
         action: "see GET /v1/pauses for why; bluetick resume, or DELETE /v1/pauses/{scope}, ends a pause".into(),
     })

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use super::app::App;
 use super::error::Problem;
 use super::pauses::{self, PauseView};
+use crate::alert::PAUSED;
 use crate::message::explain;
 use crate::metrics::{Cell, Count};
 use crate::pause::{Cause, Paused, Scope};
@@ -102,7 +103,9 @@ impl Sending {
 /// Whether messages go, and why not.
 pub(super) fn standing(app: &App, pauses: &[Paused]) -> (&'static str, Vec<String>) {
     let failed = app.store.has_failed().then(|| "the disk failed".to_owned());
-    let blocking = app.board.all().into_iter().filter(|alert| alert.is_blocking).map(|alert| alert.detail);
+    // The store knows better than the board what is paused.
+    let alerts = app.board.all().into_iter().filter(|alert| alert.is_blocking && alert.code != PAUSED);
+    let blocking = alerts.map(|alert| alert.detail);
     let refused = pauses.iter().filter_map(|paused| match &paused.cause {
         Cause::Credentials(detail) => Some(detail.clone()),
         _ => None,

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use super::evidence::{self, Listed, Wanted};
 use super::listen;
 use super::wait;
-use crate::alert::{Alert, Board};
+use crate::alert::{Alert, Board, PAUSED};
 use crate::clock::{Clock, Time};
 use crate::message::{Attempt, AttemptId, Form, Handing, Message, Policy, Sid};
 use crate::pause::{Cause, Paused, Scope};
@@ -34,8 +34,6 @@ const MAX_LOOK_PAGES: usize = 5;
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 /// After Twilio gave no answer, the first and the longest pause.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
-/// The alert that says what is paused.
-pub const PAUSED: &str = "sending_paused";
 
 /// How asking goes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -356,7 +354,8 @@ fn announce(board: &Board, pauses: &[Paused]) {
         (scope, _) => format!("{scope}, by an operator"),
     };
     let all = pauses.iter().map(name).collect::<Vec<_>>().join("; ");
-    let is_blocking = pauses.iter().any(|paused| matches!(paused.scope, Scope::All | Scope::Account));
+    // What a person paused is as they want it, and messages and callbacks are taken in all the same.
+    let is_blocking = pauses.iter().any(|paused| paused.scope == Scope::Account);
     board.raise(Alert {
         code: PAUSED,
         detail: format!("sending is paused: {all}"),

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::alert::Alert;
+use crate::alert::{Alert, PAUSED};
 use crate::http::testing::{House, SENDER};
 use crate::pause::{Cause, Scope};
 use crate::store::Write;
@@ -31,8 +31,11 @@ async fn the_state_of_sending_says_whether_anything_goes_and_why_not() {
         (&now["state"], &now["reasons"]),
         (&json!("paused"), &json!(["somebody paused everything: secret plan"]))
     );
+    let detail = format!("sending is paused: everything; sender:{SENDER}");
+    house.app.board.raise(Alert { code: PAUSED, detail, action: "".into(), is_blocking: false });
     let (status, told) = ready().await;
     assert_eq!((status, &told["ready"], &told["sending"]), (200, &json!(true), &json!({ "state": "paused" })));
+    assert_eq!(told["reasons"].as_array().map(Vec::len), Some(1));
     assert_eq!(told["reasons"][0]["detail"], "paused: everything, some of the senders");
     assert!(!told.to_string().contains("secret") && !told.to_string().contains("1555"), "anybody may ask: {told}");
     let refused = "Twilio refuses our credentials (HTTP 401)".to_owned();
