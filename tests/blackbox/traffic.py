@@ -1,10 +1,10 @@
 """A burst of everything the outside does to bluetick, and a note of each 2xx: what must not be lost.
 
-Each kind of traffic has threads and connections of its own, and goes on until bluetick is gone.
+Each kind of traffic has threads and connections of its own, and goes on until bluetick is gone. What people write to the
+emulator counts from the moment they wrote it: bluetick must find it, whatever became of the callback.
 """
 
 import http.client
-import itertools
 import threading
 import urllib.parse
 
@@ -13,7 +13,7 @@ from twilio.request_validator import RequestValidator
 
 SHOP = "whatsapp:+15550001111"
 TEMPLATE = {"content_sid": "HX00000000000000000000000000000001", "variables": {"1": "Ada", "2": "17"}}
-SENDERS, REPORTERS, WRITERS = 3, 3, 1
+SENDERS, REPORTERS, WRITERS, PEOPLE = 3, 3, 1, 1
 # The emulator answers creates to these numbers late, and calls back before: so some are always under way.
 EARLY = "9006"
 STORY = ("sent", "delivered", "read")
@@ -34,21 +34,23 @@ class Send:
 
 
 class Traffic:
-    """A burst against one server."""
+    """A burst against one server; `numbers` makes everything in it unlike everything before."""
 
-    def __init__(self, server, chance):
+    def __init__(self, server, emulator, chance, numbers):
         self.server = server
+        self.emulator = emulator
         self.validator = RequestValidator(server.auth_token)
         self.chance = chance
-        self.numbers = itertools.count(1)
+        self.numbers = numbers
         self.stopped = threading.Event()
         # What was asked, and what of it was acknowledged.
         self.sends = []
         self.accepted = {}  # key -> message id
         self.reported = {}  # SID -> statuses
         self.written = set()  # SIDs
+        self.posted = set()  # SIDs that the emulator made
         self.surprises = []
-        work = [self.send] * SENDERS + [self.report] * REPORTERS + [self.write] * WRITERS
+        work = [self.send] * SENDERS + [self.report] * REPORTERS + [self.write] * WRITERS + [self.tell] * PEOPLE
         self.threads = [threading.Thread(target=self.go_on, args=(one,), daemon=True) for one in work]
 
     def __enter__(self):
@@ -100,6 +102,11 @@ class Traffic:
         form = {"MessageSid": f"SM{number:032x}", "From": f"whatsapp:+44770{number:07d}", "To": SHOP, "Body": "hi", "NumMedia": "0"}
         if self.callback("/webhooks/twilio/inbound", form, connection):
             self.written.add(form["MessageSid"])
+
+    def tell(self, _):
+        """What a person writes to the emulator, which is never killed."""
+        person = f"whatsapp:+44771{next(self.numbers):07d}"
+        self.posted.add(self.emulator.control("inbound", **{"from": person, "body": "hi"})["sid"])
 
     def callback(self, path, form, connection):
         """A signed callback; whether it was acknowledged."""

@@ -25,6 +25,10 @@ TESTS = Path(os.environ["BLUETICK_TESTS"])
 PATIENCE = 30.0
 # How often a condition is looked at.
 GLANCE = 0.005
+# The most rows of the ledger in one answer.
+LEDGER_ROWS = 10_000
+# The most messages on one page.
+PAGE = 200
 # Below the ports the kernel hands out by itself, so that nobody takes ours between a kill and the next start.
 PORTS = range(20_000, 30_000)
 
@@ -41,17 +45,17 @@ class NeverTrue(AssertionError):
     """A condition did not come true in its time."""
 
 
-def wait_until(condition, what, within=PATIENCE):
-    """The first true value of `condition`; what it was waiting for is in the error."""
+def wait_until(condition, what, within=PATIENCE, glance=GLANCE):
+    """The first true value of `condition`; what it was waiting for, or says it is, is in the error."""
     deadline = time.monotonic() + within
-    glance = threading.Event()
+    pause = threading.Event()
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > deadline:
-            raise NeverTrue(f"not within {within:g} s: {what}")
-        glance.wait(GLANCE)
+            raise NeverTrue(f"not within {within:g} s: {what() if callable(what) else what}")
+        pause.wait(glance)
 
 
 def free_port():
@@ -164,6 +168,24 @@ class Emulator(Process):
         assert status == 200, answer
         return answer
 
+    def counts(self):
+        """How much of everything there was."""
+        return self.ledger(limit=0)["counts"]
+
+    def rows(self, kind):
+        """The whole ledger: its `creates` or its `callbacks`."""
+        rows, query = [], {"limit": LEDGER_ROWS}
+        while True:
+            page = self.ledger(**query)[kind]
+            rows += page
+            if len(page) < LEDGER_ROWS:
+                return rows
+            query["after"] = page[-1]["seq"]
+
+    def wait_settled(self, within=PATIENCE):
+        """Waits until nothing is planned and no callback under way."""
+        wait_until(lambda: self.ledger(limit=0, settled="true", wait="5s")["reached"], "the emulator is settled", within)
+
 
 class Bluetick(Process):
     """A running bluetick of any kind: where it is, and the keys to it."""
@@ -200,6 +222,32 @@ class Bluetick(Process):
         assert status == 200, (id_or_sid, status, message)
         return message
 
+    def messages(self, **query):
+        """All messages of a list, newest first."""
+        return self._pages(self.api, "/v1/messages", query)
+
+    def inbound(self):
+        """All that people wrote, newest first."""
+        return self._pages(lambda _, path: self.pages_api(path), "/inbound", {})
+
+    def queue(self):
+        """How many messages are in which open state."""
+        status, house = self.api("GET", "/v1/status")
+        assert status == 200, house
+        return {state: house["queue"][state] for state in ("pending", "in_flight", "unknown", "held")}
+
+    @staticmethod
+    def _pages(get, path, query):
+        query = query | {"limit": PAGE}
+        rows = []
+        while True:
+            status, page = get("GET", f"{path}?{urllib.parse.urlencode(query)}")
+            assert status == 200, page
+            rows += page["data"]
+            if page["next_cursor"] is None:
+                return rows
+            query["cursor"] = page["next_cursor"]
+
 
 class Demo(Bluetick):
     """`bluetick demo --quiet`: bluetick and emulator in one process, no synthetic traffic."""
@@ -221,9 +269,9 @@ class Demo(Bluetick):
 
 
 class Serve(Bluetick):
-    """`bluetick serve` in front of an emulator, configured by its environment alone."""
+    """`bluetick serve` in front of an emulator, configured by its environment alone; `policy` is that section."""
 
-    def __init__(self, emulator, data, port, name="serve", **environment):
+    def __init__(self, emulator, data, port, name="serve", policy=None, **environment):
         self.data = Path(data)
         self.url = self.public_url = f"http://127.0.0.1:{port}"
         self.api_key = "key-of-the-outer-tests-0123456789abcdef"
@@ -244,7 +292,8 @@ class Serve(Bluetick):
             "BLUETICK__TWILIO__AUTH_TOKEN": self.auth_token,
             "BLUETICK__TWILIO__FROM": "whatsapp:+15550001111",
         }
-        super().__init__(name, "serve", **(configuration | environment))
+        policy = {f"BLUETICK__POLICY__{key.upper()}": str(value) for key, value in (policy or {}).items()}
+        super().__init__(name, "serve", **(configuration | policy | environment))
 
 
 def run(*arguments, within=PATIENCE):
