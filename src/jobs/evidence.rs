@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::clock::Time;
-use crate::message::{AttemptId, Sid, Word};
+use crate::message::{AttemptId, Content, Sid, Word};
 use crate::store::{Asked, Heard};
 use crate::twilio::wire::MessageResource;
 
@@ -20,16 +20,27 @@ const LATER: Duration = Duration::from_secs(60);
 pub struct Wanted {
     /// Which.
     pub attempt: AttemptId,
-    /// Its text; nothing for a template, whose words only Twilio knows.
-    pub body: Option<String>,
+    /// What it says.
+    pub content: Content,
     /// The person, in Twilio's words.
     pub to: String,
     /// Our sender, in Twilio's words, or a Messaging Service.
     pub from: String,
     /// When its intent was stored.
     pub started_at: Time,
-    /// When its answer was known to be lost.
-    pub answered_at: Time,
+    /// When its answer was known to be lost; nothing while its request is at work.
+    pub answered_at: Option<Time>,
+}
+
+impl Wanted {
+    /// Its text; nothing for a template, whose words only Twilio knows.
+    fn body(&self) -> Option<&str> {
+        match &self.content {
+            Content::Text(text) => Some(text),
+            Content::Media { caption, .. } => Some(caption.as_deref().unwrap_or_default()),
+            Content::Template(_) | Content::Elsewhere => None,
+        }
+    }
 }
 
 /// What Twilio listed of one person's messages.
@@ -46,34 +57,41 @@ pub struct Listed {
 }
 
 impl Listed {
-    /// Says of every attempt what the list proves. `is_bound` knows the SIDs that belong to messages of ours already.
-    pub fn judge(&self, wanted: &[Wanted], is_bound: impl Fn(Sid) -> bool) -> Vec<Asked> {
-        let free: Vec<_> = self.messages.iter().filter(|found| found.sid().is_some_and(|sid| !is_bound(sid))).collect();
+    /// Says of every attempt whose answer was lost what the list proves. `wanted` are all attempts to that person of which
+    /// nobody knows yet whether Twilio has them; `is_ours` knows the SIDs that belong to attempts of ours already.
+    pub fn judge(&self, wanted: &[Wanted], is_ours: impl Fn(Sid) -> bool) -> Vec<Asked> {
+        let free: Vec<_> = self.messages.iter().filter(|found| found.sid().is_some_and(|sid| !is_ours(sid))).collect();
+        let mut wanted: Vec<_> = wanted.iter().collect();
+        wanted.sort_by_key(|wanted| wanted.started_at);
         let candidates: Vec<Vec<&MessageResource>> = wanted
             .iter()
             .map(|wanted| free.iter().copied().filter(|found| self.could_be(found, wanted)).collect())
             .collect();
-        let heard = |number: usize| self.verdict(number, wanted, &candidates);
-        wanted
-            .iter()
-            .enumerate()
-            .map(|(number, wanted)| Asked { attempt: wanted.attempt, heard: heard(number), at: self.asked_at })
-            .collect()
+        let is_lost = |number: &usize| wanted[*number].answered_at.is_some();
+        let judge = |number: usize| Asked {
+            attempt: wanted[number].attempt,
+            heard: self.verdict(number, &wanted, &candidates),
+            at: self.asked_at,
+        };
+        (0..wanted.len()).filter(is_lost).map(judge).collect()
     }
 
-    fn verdict(&self, number: usize, wanted: &[Wanted], candidates: &[Vec<&MessageResource>]) -> Heard {
+    fn verdict(&self, number: usize, wanted: &[&Wanted], candidates: &[Vec<&MessageResource>]) -> Heard {
         let own = &candidates[number];
         if own.is_empty() {
             return if self.is_whole { Heard::NotListed } else { Heard::Nothing };
         }
-        if own.iter().any(|found| is_redacted(found, &wanted[number])) {
+        if own.iter().any(|found| is_redacted(found, wanted[number])) {
             return Heard::Nothing;
         }
-        // The same words to the same person: as many attempts as messages are matched in order, fewer are left open.
+        // The same words to the same person: as many attempts as messages are matched in order. Fewer are left open, and
+        // so are different words that nobody can tell apart, or a message that may be of a request still at work.
         let rivals: Vec<usize> = (0..wanted.len())
             .filter(|other| candidates[*other].iter().any(|found| own.iter().any(|mine| mine.sid == found.sid)))
             .collect();
-        let is_one_set = rivals.iter().all(|other| sids(&candidates[*other]) == sids(own));
+        let is_like =
+            |other: &usize| wanted[*other].content == wanted[number].content && sids(&candidates[*other]) == sids(own);
+        let is_one_set = rivals.iter().all(is_like);
         let place = rivals.iter().position(|other| *other == number).unwrap_or(0);
         match (is_one_set && rivals.len() == own.len() && self.is_whole).then(|| by_age(own)[place]) {
             Some(found) => told(found).unwrap_or(Heard::Nothing),
@@ -88,9 +106,9 @@ impl Listed {
             false => found.from.as_ref().is_none_or(|from| *from == wanted.from),
         };
         let body = found.body.as_deref().unwrap_or_default();
-        let is_body = wanted.body.as_deref().is_none_or(|wanted| wanted == body || body.is_empty());
+        let is_body = wanted.body().is_none_or(|wanted| wanted == body || body.is_empty());
         let first = wanted.started_at.minus(EARLIER).0 + self.ahead_ms;
-        let last = wanted.answered_at.plus(LATER).0 + self.ahead_ms;
+        let last = wanted.answered_at.unwrap_or(self.asked_at).plus(LATER).0 + self.ahead_ms;
         let is_time = found.created_ms().is_none_or(|at| (first..=last).contains(&at));
         is_ours && is_sender && is_body && is_time && found.to.as_ref() == Some(&wanted.to)
     }
@@ -99,7 +117,7 @@ impl Listed {
 /// Whether Twilio keeps no texts, so that nothing can be told by them.
 fn is_redacted(found: &MessageResource, wanted: &Wanted) -> bool {
     let has_body = found.body.as_deref().is_some_and(|body| !body.is_empty());
-    !has_body && wanted.body.as_deref().is_some_and(|body| !body.is_empty())
+    !has_body && wanted.body().is_some_and(|body| !body.is_empty())
 }
 
 fn sids<'a>(found: &[&'a MessageResource]) -> Vec<&'a str> {
@@ -122,17 +140,17 @@ pub(super) fn told(found: &MessageResource) -> Option<Heard> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::MessageId;
+    use crate::message::{MessageId, Template};
     use crate::twilio::wire::format_date;
 
     fn wanted(number: u8, body: &str) -> Wanted {
         Wanted {
             attempt: AttemptId { message: MessageId([number; 16]), number: 1, nonce: [number; 16] },
-            body: Some(body.into()),
+            content: Content::Text(body.into()),
             to: "whatsapp:+4915100000001".into(),
             from: "whatsapp:+15550001111".into(),
             started_at: Time(1_800_000_000_000),
-            answered_at: Time(1_800_000_030_000),
+            answered_at: Some(Time(1_800_000_030_000)),
         }
     }
 
@@ -150,7 +168,7 @@ mod tests {
     }
 
     fn listed(messages: Vec<MessageResource>) -> Listed {
-        Listed { messages, is_whole: true, ahead_ms: 0, asked_at: Time(0) }
+        Listed { messages, is_whole: true, ahead_ms: 0, asked_at: Time(NOW) }
     }
 
     /// The numbers of the messages that were found, 0 for one that is not listed; nothing where it stays open.
@@ -206,9 +224,29 @@ mod tests {
         assert_eq!(verdicts(&list, &[wanted(1, "hello")]), [None]);
     }
 
+    fn template(number: u8, order: &str) -> Wanted {
+        let variables = [("1".to_owned(), order.to_owned())].into();
+        let content = Content::Template(Template { sid: format!("HX{:032x}", 1), variables });
+        Wanted { content, ..wanted(number, "") }
+    }
+
     #[test]
     fn a_template_is_known_by_its_time_alone() {
-        let template = Wanted { body: None, ..wanted(1, "") };
-        assert_eq!(verdicts(&listed(vec![found(1, "Your order is ready", NOW)]), &[template]), [Some(1)]);
+        let list = listed(vec![found(1, "Your order 7 is ready", NOW)]);
+        assert_eq!(verdicts(&list, &[template(1, "7")]), [Some(1)]);
+    }
+
+    #[test]
+    fn templates_that_nobody_can_tell_apart_are_left_open() {
+        let list = listed(vec![found(1, "Your order 7 is ready", NOW), found(2, "Your order 8 is ready", NOW)]);
+        assert_eq!(verdicts(&list, &[template(7, "7"), template(8, "8")]), [None, None]);
+        assert_eq!(verdicts(&list, &[template(7, "7"), template(8, "7")]), [Some(1), Some(2)]);
+    }
+
+    #[test]
+    fn a_message_that_may_be_of_a_request_still_at_work_is_left_open() {
+        let list = listed(vec![found(1, "Your order 8 is ready", NOW)]);
+        let at_work = Wanted { answered_at: None, ..template(8, "8") };
+        assert_eq!(verdicts(&list, &[template(7, "7"), at_work]), [None]);
     }
 }

@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::page;
 use crate::clock::Time;
 use crate::message::{Policy, Sid, Source};
-use crate::store::{Inbound, Listened, Snapshot, StoreError, Write};
+use crate::store::{Inbound, Listened, Listening, Snapshot, StoreError, Write};
 use crate::twilio::wire::MessageResource;
 use crate::twilio::{Client, ClientError, ListQuery, MAX_PAGE_SIZE};
 
@@ -34,12 +35,20 @@ pub struct Hearing {
 
 /// The senders for which it is time to ask.
 pub fn plan(snapshot: &Snapshot, policy: &Policy, now: Time) -> Result<Vec<Hearing>, StoreError> {
+    let period = Duration::from_millis(policy.period_ms(0));
+    hearings(snapshot, now, |heard| now >= heard.asked_until.plus(period))
+}
+
+/// All of them: after a start, whatever the time.
+pub fn all(snapshot: &Snapshot, now: Time) -> Result<Vec<Hearing>, StoreError> {
+    hearings(snapshot, now, |_| true)
+}
+
+fn hearings(snapshot: &Snapshot, now: Time, is_due: impl Fn(Listening) -> bool) -> Result<Vec<Hearing>, StoreError> {
     let mut due = Vec::new();
     for (sender, to) in snapshot.senders()? {
         let heard = snapshot.listening(sender)?;
-        let is_due =
-            heard.is_none_or(|heard| now >= heard.asked_until.plus(Duration::from_millis(policy.period_ms(0))));
-        if is_due && !to.starts_with("MG") {
+        if heard.is_none_or(&is_due) && !to.starts_with("MG") {
             let from = heard.map_or(now.minus(FIRST_REACH), |heard| heard.asked_until.minus(OVERLAP));
             due.push(Hearing { sender, to, from, until: now });
         }
@@ -47,12 +56,13 @@ pub fn plan(snapshot: &Snapshot, policy: &Policy, now: Time) -> Result<Vec<Heari
     Ok(due)
 }
 
-/// Lists what people wrote, oldest first, and then says what was heard. `pace` is awaited before every further request.
+/// Lists what people wrote, oldest first, and then says what was heard. `pace` is awaited before every further request,
+/// with how long Twilio wants to be left alone.
 pub async fn ask(
     client: &Client,
     hearing: &Hearing,
     is_known: impl Fn(Sid) -> bool,
-    pace: impl AsyncFn(),
+    pace: impl AsyncFn(Duration),
 ) -> Result<Vec<Write>, ClientError> {
     let query = ListQuery {
         to: Some(hearing.to.clone()),
@@ -60,9 +70,9 @@ pub async fn ask(
         page_size: Some(MAX_PAGE_SIZE),
         ..ListQuery::default()
     };
-    let mut listing = client.list(&query).await?;
+    let mut listing = page::first(client, &query, &pace).await?;
     let mut found = BTreeMap::new();
-    for page in 1.. {
+    for number in 1.. {
         let is_past = |message: &MessageResource| at(message).is_some_and(|at| at < hearing.from);
         let is_over = listing.page.messages.iter().all(is_past);
         for message in listing.page.messages.drain(..).filter(MessageResource::is_inbound) {
@@ -72,13 +82,13 @@ pub async fn ask(
             }
         }
         match listing.page.next_page_uri.take() {
-            Some(_) if page == MAX_PAGES => {
+            Some(_) if number == MAX_PAGES => {
                 tracing::error!(sender = %hearing.to, "more inbound messages than can be listed: the oldest are missing");
                 break;
             }
             Some(next) if !is_over => {
-                pace().await;
-                listing = client.next_page(&next).await?;
+                pace(Duration::ZERO).await;
+                listing = page::next(client, &next, &pace).await?;
             }
             _ => break,
         }

@@ -3,6 +3,7 @@
 pub mod evidence;
 pub mod listen;
 mod pace;
+mod page;
 pub mod reconcile;
 pub mod send;
 

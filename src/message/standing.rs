@@ -145,9 +145,16 @@ impl Message {
         self.attempts.last().is_some_and(Attempt::is_in_flight)
     }
 
-    /// Whether nobody knows yet if the latest attempt reached Twilio: the same words to the same person wait for it.
+    /// Whether nobody knows yet if the latest attempt reached Twilio: the same words to the same person wait for it. An
+    /// earlier attempt may have arrived all the same.
     pub fn is_undecided(&self) -> bool {
-        self.is_in_flight() || self.status() == Status::Unknown
+        let is_over = self.hold.is_some() || self.ending.is_some();
+        self.is_in_flight() || (self.is_unclear() && !is_over)
+    }
+
+    /// Whether the answer to the latest attempt was lost, and nothing has told since what became of it.
+    pub fn is_unclear(&self) -> bool {
+        self.attempts.last().is_some_and(|attempt| matches!(attempt.handing, Handing::Unknown { .. }))
     }
 
     /// How many attempts were sent again because Twilio had no trace of them.
@@ -158,6 +165,17 @@ impl Message {
     /// Its place in the queue: urgent ones have a lane of their own.
     pub fn priority(&self) -> Priority {
         self.draft.priority
+    }
+
+    /// Its lane in the agenda: for sending, how urgent it is; for asking Twilio, how much hangs on the answer. What may be
+    /// lost comes before what may have failed, and that before what may have been read.
+    pub fn lane(&self) -> Priority {
+        match self.is_asked_about() {
+            false => self.priority(),
+            true if self.is_unclear() => Priority::High,
+            true if self.has_arrived() => Priority::Bulk,
+            true => Priority::Normal,
+        }
     }
 
     /// Whether it may be canceled: only while it waits.
@@ -192,6 +210,14 @@ impl Message {
     pub fn was_turned_away(&self) -> bool {
         let is_template = |code: u32| explain(code).class == Class::Template;
         self.attempts.iter().any(|attempt| attempt.has_failed() && attempt.codes().any(is_template))
+    }
+
+    /// What an attempt in this form says.
+    pub fn content(&self, form: Form) -> Content {
+        match (form, &self.draft.fallback) {
+            (Form::Fallback, Some(fallback)) => Content::Template(fallback.clone()),
+            _ => self.draft.content.clone(),
+        }
     }
 
     /// The template that an attempt in this form uses.

@@ -44,7 +44,9 @@ fn next(
 ) -> Result<Option<Fact>, StoreError> {
     let (now, policy, attempt) = (batch.now, batch.policy, known.number);
     let Some(message) = batch.message(id)? else { return Ok(None) };
-    if !message.is_asked_about() {
+    let is_latest = message.attempts.last().is_some_and(|latest| latest.number == attempt);
+    // While the latest attempt is looked for, news of an earlier one does not move the date of that.
+    if !message.is_asked_about() || (message.is_unclear() && !is_latest) {
         return Ok(None);
     }
     let is_unknown = matches!(message.attempt(attempt).map(|known| &known.handing), Some(Handing::Unknown { .. }));

@@ -26,9 +26,8 @@ pub(super) struct Footprint {
 impl Footprint {
     pub(super) fn of(message: &Message) -> Self {
         let status = message.status();
-        let next = message
-            .next
-            .map(|next| tables::agenda(next.step, message.sender, message.priority(), next.due, message.id));
+        let next =
+            message.next.map(|next| tables::agenda(next.step, message.sender, message.lane(), next.due, message.id));
         Self {
             id: message.id,
             sender: message.sender,

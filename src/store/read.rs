@@ -301,18 +301,18 @@ impl Snapshot {
             };
             let mut opens_at = pauses.iter().filter(|paused| holds(&paused.scope)).map(Paused::opens_at);
             let opens_at = opens_at.try_fold(Time(0), |latest, at| Some(latest.max(at?)));
-            let due = self.first_due(Step::Send, sender)?;
+            let due = self.first_due(Step::Send, sender, &Priority::ALL)?;
             sendable.extend(due.zip(opens_at).map(|(due, opens_at)| (sender, due.max(opens_at))));
         }
         Ok(sendable)
     }
 
-    /// When the first step of this kind is due for a sender.
-    fn first_due(&self, step: Step, sender: u32) -> Result<Option<Time>, StoreError> {
+    /// When the first step of this kind is due for a sender, in these lanes.
+    fn first_due(&self, step: Step, sender: u32, lanes: &[Priority]) -> Result<Option<Time>, StoreError> {
         let agenda = self.txn.open_table(tables::AGENDA)?;
         let mut oldest = None;
-        for priority in Priority::ALL {
-            let at = |due, id| tables::agenda(step, sender, priority, due, MessageId(id));
+        for lane in lanes {
+            let at = |due, id| tables::agenda(step, sender, *lane, due, MessageId(id));
             let mut lane = agenda.range(at(Time(0), [0; 16])..=at(Time(i64::MAX), [255; 16]))?;
             let due = lane.next().transpose()?.map(|row| tables::agenda_due(row.0.value()));
             oldest = [oldest, due].into_iter().flatten().min();
@@ -320,27 +320,47 @@ impl Snapshot {
         Ok(oldest)
     }
 
-    /// When the first question to Twilio is due.
-    pub fn first_question(&self) -> Result<Option<Time>, StoreError> {
+    /// When the first question of these lanes is due.
+    pub fn first_question(&self, lanes: &[Priority]) -> Result<Option<Time>, StoreError> {
         let mut first = None;
         for (sender, _) in self.senders()? {
-            first = [first, self.first_due(Step::Reconcile, sender)?].into_iter().flatten().min();
+            first = [first, self.first_due(Step::Reconcile, sender, lanes)?].into_iter().flatten().min();
         }
         Ok(first)
     }
 
-    /// The messages of a sender about which Twilio is to be asked by `until`, the longest due first.
-    pub fn questions(&self, sender: u32, until: Time, at_most: usize) -> Result<Vec<Message>, StoreError> {
+    /// The messages of a sender about which Twilio is to be asked by `until`: lane by lane, the longest due of each
+    /// first. See [`Message::lane`].
+    pub fn questions(
+        &self,
+        sender: u32,
+        lanes: &[Priority],
+        until: Time,
+        at_most: usize,
+    ) -> Result<Vec<Message>, StoreError> {
         let agenda = self.txn.open_table(tables::AGENDA)?;
         let messages = self.txn.open_table(tables::MESSAGES)?;
         let mut found = Vec::new();
-        for priority in Priority::ALL {
-            let first = tables::agenda(Step::Reconcile, sender, priority, Time(0), MessageId([0; 16]));
-            let last = tables::agenda(Step::Reconcile, sender, priority, until, MessageId([255; 16]));
+        for lane in lanes {
+            let first = tables::agenda(Step::Reconcile, sender, *lane, Time(0), MessageId([0; 16]));
+            let last = tables::agenda(Step::Reconcile, sender, *lane, until, MessageId([255; 16]));
             for row in agenda.range(first..=last)?.take(at_most.saturating_sub(found.len())) {
                 let id = tables::agenda_id(row?.0.value());
                 found.extend(messages.get(id.0)?.map(|bytes| decode(bytes.value())).transpose()?);
             }
+        }
+        Ok(found)
+    }
+
+    /// A contact's messages whose latest attempt may or may not be at Twilio.
+    pub fn undecided(&self, contact: u64) -> Result<Vec<Message>, StoreError> {
+        let first = tables::message_of(contact, MessageId([0; 16]));
+        let last = tables::message_of(contact, MessageId([255; 16]));
+        let messages = self.txn.open_table(tables::MESSAGES)?;
+        let mut found = Vec::new();
+        for row in self.txn.open_table(tables::FLIGHTS)?.range(first..=last)? {
+            let id = tables::flight_id(row?.0.value());
+            found.extend(messages.get(id.0)?.map(|bytes| decode(bytes.value())).transpose()?);
         }
         Ok(found)
     }
@@ -404,11 +424,6 @@ impl Snapshot {
             }
         }
         Ok(page)
-    }
-
-    /// Whether some message goes by this name.
-    pub fn knows(&self, sid: Sid) -> Result<bool, StoreError> {
-        Ok(self.txn.open_table(tables::SIDS)?.get(sid.0)?.is_some())
     }
 
     /// Whether an inbound message by this name is stored.

@@ -78,9 +78,8 @@ fn found(number: u64, to: u32, status: &str) -> MessageResource {
 async fn round(store: &mut Store, twilio: &Lists, now: Time) {
     let snapshot = store.read().expect("the disk works");
     for ask in reconcile::plan(&snapshot, now).expect("the disk works") {
-        let is_bound = |sid| snapshot.knows(sid).expect("the disk works");
-        let answers = reconcile::ask(&twilio.client, &ask, || START, is_bound, async || ()).await;
-        for asked in answers.expect("Twilio answers") {
+        let learned = reconcile::ask(&twilio.client, &ask, || START, || store.read(), async |_| ()).await;
+        for asked in learned.expect("Twilio answers").answers {
             one(store, Write::Ask(Asked { at: now, ..asked }), now);
         }
     }
@@ -156,7 +155,7 @@ async fn without_an_answer_nothing_is_decided_and_everything_stays_due() {
     let snapshot = store.read().expect("the disk works");
     let twilio = Lists::of(Vec::new());
     for ask in reconcile::plan(&snapshot, at(500)).expect("the disk works") {
-        assert!(reconcile::ask(&twilio.client, &ask, || START, |_| false, async || ()).await.is_err());
+        assert!(reconcile::ask(&twilio.client, &ask, || START, || store.read(), async |_| ()).await.is_err());
     }
     assert_eq!(stands(&store, &lost).next.map(|next| next.due), Some(at(5)));
 }
@@ -240,7 +239,7 @@ async fn what_people_wrote_while_nobody_listened_is_found_once_oldest_first() {
     let policy = store.policy().clone();
     let due = listen::plan(&snapshot, &policy, at(60)).expect("the disk works");
     assert_eq!(due.len(), 1);
-    let writes = listen::ask(&Lists::of(pages).client, &due[0], |_| false, async || ()).await.expect("Twilio answers");
+    let writes = listen::ask(&Lists::of(pages).client, &due[0], |_| false, async |_| ()).await.expect("Twilio answers");
     for write in writes.iter().chain(&writes) {
         one(&mut store, write.clone(), at(60));
     }
