@@ -9,13 +9,14 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 use super::error::{Code, Problem};
 
 /// Every page and the file it is; the last part of some is a name that the page's own script reads.
-pub(super) const PAGES: [(&str, &str); 6] = [
+pub(super) const PAGES: [(&str, &str); 7] = [
     ("/", "index.html"),
     ("/messages", "messages.html"),
     ("/messages/{id}", "message.html"),
     ("/contacts/{address}", "contact.html"),
     ("/senders/{sender}", "sender.html"),
     ("/inbound", "inbound.html"),
+    ("/opt-outs", "opt-outs.html"),
 ];
 
 #[derive(RustEmbed)]
@@ -94,7 +95,7 @@ mod tests {
     async fn every_page_is_served_as_html_and_asked_for_again() {
         let service = init_service(App::new().configure(routes)).await;
         let names = ["/messages/msg_1", "/contacts/whatsapp:+4915100000001", "/senders/MG1"];
-        for path in ["/", "/messages", "/inbound"].into_iter().chain(names) {
+        for path in ["/", "/messages", "/inbound", "/opt-outs"].into_iter().chain(names) {
             let answer = call_service(&service, TestRequest::get().uri(path).to_request()).await;
             assert_eq!(answer.status(), StatusCode::OK, "{path}");
             assert_eq!(said(&answer, CONTENT_TYPE), Some("text/html; charset=utf-8"), "{path}");

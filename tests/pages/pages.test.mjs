@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { call, demo, TESTS } from '../process/bluetick.mjs';
+import { call, demo, TESTS, waitUntil } from '../process/bluetick.mjs';
 import { browse, inspect } from './browser.mjs';
 
 const SHOP = 'whatsapp:+15550001111';
@@ -29,6 +29,8 @@ before(async () => {
   browser = await browse(bluetick);
   await bluetick.control.pace({ pace: 'instant', chatter: false });
   await bluetick.control.inbound({ from: '+4915100000042', body: NASTY, profile_name: 'Ada Example' });
+  // Free text goes once bluetick has heard of it; the emulator answers before.
+  await waitUntil(async () => (await bluetick.api('GET', `/v1/contacts/${READER}/metrics`)).body.windows?.some(({ open }) => open), 'the window is open');
   read = await send({ to: READER, body: NASTY, reference: 'order-17', tags: ['otp'] });
   failed = await send({ to: REFUSED, ...TEMPLATE });
   await bluetick.control.ledger({ messages: 2, settled: 'true', wait: '20s' });

@@ -4,6 +4,8 @@
 const BASE = '/admin/api';
 /** A page that waits longer than this is better served by an error and a retry. */
 const PATIENCE_MS = 15_000;
+/** Looking through ten thousand messages, and sending them again, takes longer than anything else here. */
+export const LONG_MS = 120_000;
 
 /** An RFC 9457 answer, or the lack of any answer. */
 export class Problem extends Error {
@@ -19,8 +21,18 @@ export function get(path, { signal } = {}) {
 }
 
 /** `POST /admin/api{path}` with a JSON body. */
-export function post(path, body = {}) {
-  return call('POST', BASE + path, { body: JSON.stringify(body) });
+export function post(path, body = {}, { signal, patience } = {}) {
+  return call('POST', BASE + path, { body: JSON.stringify(body), signal, patience });
+}
+
+/** `PUT /admin/api{path}` with a JSON body. */
+export function put(path, body = {}) {
+  return call('PUT', BASE + path, { body: JSON.stringify(body) });
+}
+
+/** `DELETE /admin/api{path}`. */
+export function remove(path) {
+  return call('DELETE', BASE + path);
 }
 
 /** Whether bluetick is ready, and why not. A 503 here is an answer, not a failure. */
@@ -42,8 +54,8 @@ export function query(params) {
   return set.length ? `?${new URLSearchParams(set)}` : '';
 }
 
-async function call(method, url, { body, signal } = {}) {
-  const limit = AbortSignal.timeout(PATIENCE_MS);
+async function call(method, url, { body, signal, patience = PATIENCE_MS } = {}) {
+  const limit = AbortSignal.timeout(patience);
   const headers = { accept: 'application/json' };
   if (body !== undefined) headers['content-type'] = 'application/json';
   let response;
@@ -56,6 +68,7 @@ async function call(method, url, { body, signal } = {}) {
     if (signal?.aborted) throw error;
     throw new Problem({ code: 'unreachable', title: 'bluetick does not answer', detail: 'Check that it is running, then try again.' });
   }
+  if (response.status === 204) return null;
   const answer = await response.json().catch(() => null);
   if (response.ok && answer !== null) return answer;
   throw new Problem({

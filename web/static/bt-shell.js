@@ -3,19 +3,23 @@
 
 import './bt-time.js';
 import { get, readiness } from './api.js';
-import { h, mark } from './dom.js';
+import { h, mark, swap, throttle } from './dom.js';
 import { setZone, zone } from './format.js';
 import { icon } from './icons.js';
 import { inspect } from './inspect.js';
 import * as keys from './keys.js';
 import { live } from './live.js';
+import { isOfAll, strip, tell } from './pauses.js';
 
 const PAGES = [
   ['overview', '/', 'Overview', 'g o'],
   ['messages', '/messages', 'Messages', 'g m'],
   ['inbound', '/inbound', 'Inbound', 'g i'],
+  ['opt-outs', '/opt-outs', 'Opt-outs', 'g u'],
 ];
 const READY_EVERY_MS = 15_000;
+/** Many pauses may begin at once. */
+const PAUSES_EVERY_MS = 500;
 
 /** state of the stream → [word, explanation] */
 const LIVE = {
@@ -30,6 +34,7 @@ const THEMES = { auto: ['auto', 'Theme: as the system'], light: ['sun', 'Theme: 
 
 class BtShell extends HTMLElement {
   #banner = h('div', { class: 'banner', role: 'status', hidden: true });
+  #pauses = h('section', { class: 'pauses', 'aria-label': 'Paused' });
   #help = h('dialog', { class: 'help', 'aria-labelledby': 'help-title' });
 
   connectedCallback() {
@@ -42,10 +47,11 @@ class BtShell extends HTMLElement {
         finder(),
         h('div', { class: 'choices' }, liveButton(), zoneButton(), themeButton(),
           h('button', { type: 'button', class: 'quiet', title: 'Keyboard shortcuts (?)', 'aria-label': 'Keyboard shortcuts', onclick: () => this.#openHelp() }, '?'))),
-      this.#banner, this.#help);
+      this.#banner, this.#pauses, this.#help);
     document.body.append(footer());
     this.#bindKeys();
     this.#watchReadiness();
+    this.#watchPauses();
     live.start();
   }
 
@@ -67,8 +73,10 @@ class BtShell extends HTMLElement {
   #watchReadiness() {
     const look = async () => {
       if (document.hidden) return;
-      const { ready, reasons = [] } = await readiness();
-      this.#banner.hidden = ready;
+      const { ready, reasons: all = [] } = await readiness();
+      // What is paused has a strip of its own, with the way to end it.
+      const reasons = all.filter(({ code }) => code !== 'sending_paused');
+      this.#banner.hidden = ready || !reasons.length;
       const lines = reasons.map(({ code, detail, action }) => h('p', { 'data-code': code }, icon('warn'), h('span', {}, h('strong', {}, sentence(detail)), ' ', action)));
       if (this.#banner.textContent !== lines.map((line) => line.textContent).join('')) this.#banner.replaceChildren(...lines);
       document.dispatchEvent(new CustomEvent('bt-ready', { detail: { ready, reasons } }));
@@ -76,6 +84,26 @@ class BtShell extends HTMLElement {
     look();
     setInterval(look, READY_EVERY_MS);
     document.addEventListener('visibilitychange', look);
+  }
+
+  #watchPauses() {
+    const isOverview = location.pathname === '/';
+    const look = throttle(PAUSES_EVERY_MS, async () => {
+      if (document.hidden) return;
+      try {
+        const { pauses } = await get('/pauses');
+        tell(pauses);
+        // One of a sender or a template is told where it belongs, and all of them on the overview.
+        swap(this.#pauses, pauses.filter((pause) => isOverview || isOfAll(pause)).map(strip));
+      } catch {
+        // What is shown stays; the banner above says it if bluetick does not answer.
+      }
+    });
+    look();
+    setInterval(look, READY_EVERY_MS);
+    live.addEventListener('event', ({ detail }) => ['sending.paused', 'sending.resumed'].includes(detail.type) && look());
+    live.addEventListener('resync', look);
+    document.addEventListener('bt-paused', look);
   }
 }
 
@@ -163,7 +191,7 @@ function themeButton() {
 function footer() {
   const line = h('footer', { class: 'foot' });
   get('/status').then(({ version, mode, public_url: publicUrl, boot_at: bootAt }) => {
-    line.replaceChildren(h('span', {}, `bluetick ${version}`), h('span', { class: 'mode' }, mode), h('span', {}, publicUrl ?? 'no public URL: no receipts come'),
+    line.replaceChildren(h('span', {}, `bluetick ${version}`), h('span', { class: 'mode' }, mode), h('span', {}, publicUrl ?? 'no public URL: receipts come by asking Twilio'),
       h('span', {}, 'started ', h('bt-time', { datetime: bootAt })), h('a', { href: '/openapi.json' }, 'API'), h('a', { href: '/metrics' }, 'Metrics for Prometheus'));
   }, () => line.replaceChildren());
   return line;

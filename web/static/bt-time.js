@@ -45,6 +45,13 @@ class BtTime extends HTMLElement {
 
 customElements.define('bt-time', BtTime);
 
+const ISO = /(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)/;
+
+/** A sentence of the server's, with its times on the reader's clock. */
+export function prose(text) {
+  return text.split(ISO).map((part, index) => (index % 2 ? h('bt-time', { datetime: part, mode: 'clock' }) : part));
+}
+
 setInterval(() => document.hidden || shown.forEach((time) => time.draw()), TICK_MS);
 document.addEventListener('bt-zone', () => {
   for (const time of shown) {

@@ -8,9 +8,11 @@ import { problemNotice } from './bt-empty.js';
 import { bar } from './figures.js';
 import { h, swap, throttle } from './dom.js';
 import { address, count, duration } from './format.js';
+import { icon } from './icons.js';
 import { pathName, sender } from './inspect.js';
 import * as keys from './keys.js';
 import { live } from './live.js';
+import { add, entries } from './opt-out.js';
 import * as url from './url-state.js';
 
 const REFRESH_MS = 1000;
@@ -20,10 +22,11 @@ const place = (name) => document.getElementById(name);
 
 async function show() {
   try {
-    const person = await get(`/contacts/${encodeURIComponent(who)}/metrics`);
+    const [person, senders] = await Promise.all([get(`/contacts/${encodeURIComponent(who)}/metrics`), get('/senders')]);
     swap(place('problem'));
     swap(place('figures'), figures(person));
-    swap(place('windows'), windows(person));
+    swap(place('windows'), windows(person, senders.data));
+    swap(place('opt-outs'), optOuts(person));
     const others = person.aliases.filter((alias) => alias !== who);
     swap(place('aliases'), others.length > 0 && h('span', {}, 'also ', others.map((alias) => h('code', {}, address(alias)))));
   } catch (problem) {
@@ -46,11 +49,21 @@ function figures(person) {
   ];
 }
 
-function windows({ windows: known }) {
-  if (!known.length) return h('p', { class: 'calm' }, 'This person has not written yet, so only approved templates can be sent.');
+/** One line for each sender: a window is between one person and one sender. */
+function windows({ windows: known }, senders) {
+  const never = senders.map(({ sender: name }) => name).filter((name) => !known.some((window) => window.sender === name));
+  const silent = never.map((name) => h('li', { 'data-open': 'false' }, h('a', { href: sender(name) }, address(name)), h('span', {}, 'never wrote to it: templates only')));
+  if (!known.length && !silent.length) return h('p', { class: 'calm' }, 'This person has not written yet, so only approved templates can be sent.');
   return h('ul', { class: 'windows' }, known.map(({ sender: from, open, closes_at: closes }) => h('li', { 'data-open': String(open) },
     h('a', { href: sender(from) }, address(from)),
-    open ? h('span', {}, 'free-form messages until ', h('bt-time', { datetime: closes, mode: 'clock' }), ' (', h('bt-time', { datetime: closes, mode: 'until' }), ')') : h('span', {}, 'templates only, closed ', h('bt-time', { datetime: closes })))));
+    open ? h('span', {}, 'free-form messages until ', h('bt-time', { datetime: closes, mode: 'clock' }), ' (', h('bt-time', { datetime: closes, mode: 'until' }), ')') : h('span', {}, 'closed since ', h('bt-time', { datetime: closes, mode: 'both' }), ': templates only'))), silent);
+}
+
+function optOuts({ opt_outs: wishes = [] }) {
+  return [
+    wishes.length ? h('ul', { class: 'opt-outs' }, entries(wishes, show).map((parts) => h('li', {}, parts))) : h('p', { class: 'calm' }, 'None: this person gets whatever is sent.'),
+    h('p', { class: 'actions' }, h('button', { type: 'button', class: 'button', 'data-verb': 'opt-out', onclick: () => add(who, show) }, icon('ban'), 'Add an opt-out…')),
+  ];
 }
 
 document.title = `${address(who)} · bluetick`;
@@ -58,7 +71,7 @@ place('who').textContent = address(who);
 const refreshSoon = throttle(REFRESH_MS, show);
 live.addEventListener('event', ({ detail }) => detail.contact === who && refreshSoon());
 live.addEventListener('resync', refreshSoon);
-keys.bind('Escape', 'Back', () => history.back());
+keys.bind('Escape', 'Clear the selection, or back', () => list.clear() || history.back());
 const showList = (params = url.read()) => list.show({ to: who }, params.cursor ?? null);
 url.watch(showList);
 show();

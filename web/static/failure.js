@@ -5,17 +5,17 @@ import { h } from './dom.js';
 import { count } from './format.js';
 import { CLASSES, JOBS } from './words.js';
 
-/** The full explanation, for a message's page. */
-export function explanation(failure) {
+/** The full explanation, for a message's page; `buttons` are what can be done about it there. */
+export function explanation(failure, buttons = []) {
   return h('section', { class: 'card failure', 'data-code': failure.code, 'aria-label': 'Why it failed' },
     h('h2', {}, h('code', {}, failure.code), ` ${failure.title}`, job(failure)),
     h('p', {}, failure.meaning),
     h('p', {}, h('strong', {}, 'What to do: '), failure.action),
     h('p', { class: 'fine' }, CLASSES[failure.class] ?? failure.class,
       failure.may_duplicate && ' Twilio may have delivered it all the same, so another try may arrive twice.',
-      failure.pause !== 'none' && ` bluetick pauses this ${failure.pause} until it is put right.`,
+      failure.pause !== 'none' && ` bluetick pauses this ${failure.pause} instead of failing more, and lets one message through now and then to see whether it is put right.`,
       failure.opt_out && ` The person no longer gets ${failure.opt_out === 'marketing' ? 'marketing messages' : 'messages'}.`),
-    h('p', { class: 'actions' }, manual(failure), h('a', { href: `/messages${query({ code: failure.code })}` }, 'Messages with this error')));
+    h('p', { class: 'actions' }, buttons, manual(failure), h('a', { href: `/messages${query({ code: failure.code })}` }, 'Messages with this error')));
 }
 
 /** Errors by how often they happened; `filters` say which messages a row leads to. */

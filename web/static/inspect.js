@@ -16,7 +16,11 @@ export function inspect(pasted) {
     return { href: contact(`whatsapp:${number}`), what: `Open contact ${number}` };
   }
   if (/^(whatsapp:)?[A-Z]{2}\.[A-Za-z0-9.]+$/.test(text)) return { href: contact(`whatsapp:${text.replace(/^whatsapp:/i, '')}`), what: 'Open this contact' };
-  if (/^[a-z_]+:\S/i.test(text)) return { href: `/messages${query(parse(text).filters)}`, what: 'Messages for this query' };
+  if (/^[a-z_]+:\S/i.test(text)) {
+    const { filters, wrong } = parse(text);
+    // What cannot be understood is told apart there, with all its words kept.
+    return { href: `/messages${query(wrong ? { q: text } : filters)}`, what: 'Messages for this query' };
+  }
   return { href: `/messages${query({ reference: text })}`, what: `Messages with reference ${text}` };
 }
 

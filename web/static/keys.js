@@ -23,7 +23,8 @@ export function all() {
 }
 
 function isTyping(target) {
-  return target instanceof HTMLElement && (target.isContentEditable || ['INPUT', 'TEXTAREA', 'SELECT'].includes(target.tagName));
+  if (!(target instanceof HTMLElement) || ['checkbox', 'radio'].includes(target.type)) return false;
+  return target.isContentEditable || ['INPUT', 'TEXTAREA', 'SELECT'].includes(target.tagName);
 }
 
 document.addEventListener('keydown', (event) => {

@@ -14,8 +14,8 @@ const OPEN_MS = 6000;
 /** EventSource hands over named events only to who knows the name; these are all the names there are. */
 const TYPES = [
   ...['pending', 'held', 'in_flight', 'unknown', 'accepted', 'scheduled', 'queued', 'sending', 'sent', 'delivered', 'read',
-    'undelivered', 'failed', 'partially_delivered', 'refused', 'expired', 'suppressed', 'canceled', 'updated'].map((status) => `message.${status}`),
-  'inbound.received',
+    'undelivered', 'failed', 'partially_delivered', 'refused', 'expired', 'suppressed', 'canceled', 'updated', 'duplicate_detected'].map((status) => `message.${status}`),
+  'inbound.received', 'sending.paused', 'sending.resumed', 'contact.opted_out', 'contact.opted_in',
 ];
 
 class Live extends EventTarget {

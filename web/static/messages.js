@@ -3,7 +3,7 @@
 import './bt-shell.js';
 import './bt-messages.js';
 import { mark } from './dom.js';
-import { FIELDS, parse, pick, text } from './filters.js';
+import { parse, pick, text } from './filters.js';
 import * as keys from './keys.js';
 import * as url from './url-state.js';
 
@@ -13,9 +13,12 @@ const list = document.querySelector('bt-messages');
 const chips = [...document.querySelectorAll('.chips a')];
 
 function show(params = url.read()) {
+  const asked = params.q ? parse(params.q) : null;
+  if (asked && !asked.wrong) return url.go(asked.filters, { replace: true });
   const filters = pick(params);
   if (document.activeElement !== box) box.value = text(filters) && `${text(filters)} `;
-  hint.textContent = '';
+  hint.textContent = asked?.wrong ?? '';
+  if (asked) box.value = params.q;
   for (const chip of chips) {
     const { status, since } = chip.dataset;
     const other = status === undefined ? { since } : { status };
@@ -28,11 +31,9 @@ function show(params = url.read()) {
 
 document.getElementById('filter').addEventListener('submit', (event) => {
   event.preventDefault();
-  const { filters, unknown } = parse(box.value);
-  if (unknown.length) {
-    hint.textContent = `There is no filter “${unknown[0]}”. Use ${FIELDS.join(', ')}.`;
-    return;
-  }
+  const { filters, wrong } = parse(box.value);
+  hint.textContent = wrong ?? '';
+  if (wrong) return;
   box.blur();
   url.go(filters);
 });
@@ -42,7 +43,6 @@ keys.bind('/', 'Filter messages', () => {
   box.focus();
   box.select();
 });
-keys.bind('Enter', 'Open the message', () => document.activeElement.click?.());
-keys.bind('Escape', 'Clear the filter', () => Object.keys(url.read()).length && url.go({}));
+keys.bind('Escape', 'Clear the selection, then the filter', () => list.clear() || (Object.keys(url.read()).length && url.go({})));
 url.watch(show);
 show();
