@@ -26,11 +26,11 @@ let data;
 
 before(async () => {
   // Nobody wrote to us in this Twilio: free text goes all the same.
-  process.env.BLUETICK__POLICY__OUTSIDE_WINDOW = 'try';
+  const env = { BLUETICK__POLICY__OUTSIDE_WINDOW: 'try' };
   data = mkdtempSync(join(TESTS, 'contract-'));
   mock = await prism();
   twilio = await recorder(mock);
-  bluetick = await serve(data, { api_url: twilio.url, ...ACCOUNT });
+  bluetick = await serve(data, { api_url: twilio.url, ...ACCOUNT, env });
 });
 after(async () => {
   await bluetick?.stop();
