@@ -107,6 +107,11 @@ impl Attempt {
         self.handing == Handing::Accepted || self.sid().is_some()
     }
 
+    /// Whether Twilio has it and has not said that it failed, or it arrived all the same.
+    pub fn is_on_its_way(&self) -> bool {
+        self.is_at_twilio() && (self.receipt.has_arrived() || !self.has_failed())
+    }
+
     /// Whether it is known to have failed: refused, or reported so.
     pub fn has_failed(&self) -> bool {
         let is_refused = matches!(self.handing, Handing::Refused { .. }) && self.sid().is_none();

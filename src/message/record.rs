@@ -221,8 +221,8 @@ impl Message {
             }
             Fact::NotProcessed { attempt, detail, retry_at } => {
                 let is_new = self.answer(*attempt, Handing::NotProcessed { detail: detail.clone() }, now);
-                let is_proven = self.attempt(*attempt).is_some_and(|attempt| !attempt.is_at_twilio());
-                is_new && is_proven && self.send(*retry_at, Pass::None)
+                // This attempt may have shown itself at Twilio, or an earlier one that was thought lost.
+                is_new && !self.is_on_its_way() && self.send(*retry_at, Pass::None)
             }
             Fact::Unclear { attempt, detail, ask_at } => {
                 let is_new = self.answer(*attempt, Handing::Unknown { detail: detail.clone() }, now);
@@ -350,12 +350,12 @@ impl Message {
         grew
     }
 
-    /// Whether asking Twilio could teach nothing: somebody read it, or the latest attempt is known to have failed.
-    /// Says the same whatever order the evidence came in.
+    /// Whether asking Twilio could teach nothing: somebody read it, or the attempt that tells how it stands is known to
+    /// have failed. Says the same whatever order the evidence came in.
     pub(super) fn has_no_more_to_tell(&self) -> bool {
         let is_read = self.attempts.iter().any(|attempt| attempt.receipt.seen(&Word::Read).is_some());
         let has_failed = |attempt: &Attempt| attempt.receipt.history().any(|(word, _)| word.is_failure());
-        is_read || self.attempts.last().is_some_and(has_failed)
+        is_read || self.telling().is_some_and(has_failed)
     }
 
     fn ask(&mut self, at: Time) {

@@ -70,17 +70,14 @@ impl Message {
     /// What follows by itself from how the message stands: another attempt, a hold, an end, or the next question to
     /// Twilio. `dice` is uniform in 0..1.
     pub fn follow_up(&self, policy: &Policy, now: Time, dice: f64) -> Option<Fact> {
-        let attempt = self.attempts.last()?;
+        let attempt = self.telling()?;
         let is_waiting = self.hold.is_some() || self.next.is_some_and(|next| next.step == Step::Send);
-        if self.ending.is_some() || is_waiting || attempt.is_in_flight() {
+        if self.ending.is_some() || is_waiting || self.is_in_flight() {
             return None;
         }
-        let attempt = match self.attempts.iter().rev().find(|attempt| attempt.is_at_twilio()) {
-            Some(sent) if self.has_arrived() || !attempt.has_failed() && !attempt.is_lost() => {
-                return self.keep_asking(sent, policy, now);
-            }
-            _ => attempt,
-        };
+        if let Some(sent) = self.attempts.iter().rev().find(|attempt| attempt.is_on_its_way()) {
+            return self.keep_asking(sent, policy, now);
+        }
         if self.next.is_some() || self.origin == Origin::External {
             return None;
         }
@@ -172,7 +169,7 @@ impl Message {
     fn may_repeat_failure(&self, recipient: &Recipient, may_duplicate: bool) -> Result<(), Never> {
         let may_pass = recipient.window == Window::Open || !self.is_free_form();
         let is_turned_away = matches!(self.ending, Some(Ending::WindowClosed { .. }));
-        let last = self.attempts.last();
+        let last = self.telling();
         let has_fallback = self.draft.fallback.is_some() && last.is_none_or(|last| last.form == Form::AsAsked);
         if is_turned_away && !may_pass && !has_fallback {
             return Err(Never::OutsideWindow);
@@ -354,6 +351,36 @@ mod tests {
         message.apply(Fact::Sent { attempt: 2, sid: sid(2), word: Word::Queued, ask_at: NOW }, Source::Job, NOW);
         let late = Fact::Reported { attempt: 1, sid: sid(1), word: Word::Sent, code: None };
         assert!(message.apply(late, Source::Callback, NOW).is_new_duplicate);
+    }
+
+    #[test]
+    fn what_is_on_its_way_by_one_attempt_is_not_sent_again_because_another_was_not_taken() {
+        for word in [Word::Sent, Word::Delivered] {
+            let mut message = claimed(draft());
+            lose(&mut message);
+            follow(&mut message);
+            claim(&mut message, Form::AsAsked);
+            let late = Fact::Reported { attempt: 1, sid: sid(1), word: word.clone(), code: None };
+            message.apply(late, Source::Callback, NOW);
+            let refused = Fact::NotProcessed { attempt: 2, detail: "429".into(), retry_at: NOW };
+            message.apply(refused, Source::Job, NOW);
+            assert!(matches!(follow(&mut message), Some(Fact::Asked { attempt: 1, ask_at: Some(_) })));
+            assert_eq!(message.status(), Status::Twilio(word));
+        }
+    }
+
+    #[test]
+    fn what_came_back_and_then_failed_is_tried_again_by_its_own_code() {
+        let mut message = claimed(draft());
+        lose(&mut message);
+        follow(&mut message);
+        claim(&mut message, Form::AsAsked);
+        let late = |word, code| Fact::Reported { attempt: 1, sid: sid(1), word, code };
+        message.apply(late(Word::Sent, None), Source::Callback, NOW);
+        let refused = Fact::NotProcessed { attempt: 2, detail: "429".into(), retry_at: NOW };
+        message.apply(refused, Source::Job, NOW);
+        message.apply(late(Word::Failed, Some(63_018)), Source::Callback, NOW);
+        assert!(matches!(follow(&mut message), Some(Fact::Retried { attempt: 1, why: Why::Failure(63_018), .. })));
     }
 
     #[test]

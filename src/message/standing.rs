@@ -35,7 +35,7 @@ impl Message {
         if self.next.is_some_and(|next| next.step == Step::Send) {
             return Status::Pending;
         }
-        let Some(attempt) = self.attempts.last() else { return Status::Pending };
+        let Some(attempt) = self.telling() else { return Status::Pending };
         match (&attempt.handing, attempt.receipt.word()) {
             (Handing::Refused { .. }, None) => Status::Refused,
             (_, Some(word)) => Status::Twilio(word),
@@ -44,6 +44,21 @@ impl Message {
             (Handing::NotProcessed { .. }, None) => Status::Pending,
             (Handing::Unknown { .. } | Handing::Absent { .. }, None) => Status::Unknown,
         }
+    }
+
+    /// The attempt that says how the message stands: the last one while its answer is out or lost; else the last that is on
+    /// its way, be it an earlier one that came back; else the last that Twilio may have had.
+    pub(super) fn telling(&self) -> Option<&Attempt> {
+        let last = self.attempts.last().filter(|last| last.is_in_flight() || self.is_unclear());
+        let was_taken = |attempt: &&Attempt| !matches!(attempt.handing, Handing::NotProcessed { .. });
+        last.or_else(|| self.attempts.iter().rev().find(|attempt| attempt.is_on_its_way()))
+            .or_else(|| self.attempts.iter().rev().find(was_taken))
+            .or(self.attempts.last())
+    }
+
+    /// Whether any attempt is on its way to the person, or has arrived: then no other is made.
+    pub fn is_on_its_way(&self) -> bool {
+        self.attempts.iter().any(Attempt::is_on_its_way)
     }
 
     /// The attempt with this number.

@@ -114,9 +114,10 @@ pub(super) fn receipts(snapshot: &Snapshot, now: Time) -> Result<Vec<Ask>, Store
     Ok(asks)
 }
 
-/// The attempt to ask about: the latest that Twilio has taken.
+/// The attempt to ask about: the latest that is on its way; else the latest that Twilio has taken.
 fn target(message: &Message) -> Option<Target> {
-    let attempt = message.attempts.iter().rev().find(|attempt| attempt.sid().is_some())?;
+    let taken = || message.attempts.iter().rev().filter(|attempt| attempt.sid().is_some());
+    let attempt = taken().find(|attempt| attempt.is_on_its_way()).or_else(|| taken().next())?;
     Some(Target { attempt: attempt.id(message.id), sid: attempt.sid()?, started_at: attempt.started_at })
 }
 
