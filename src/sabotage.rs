@@ -8,6 +8,12 @@ use std::cell::Cell;
 /// A mistake that someone could make in the core of the house.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bug {
+    /// The intent of an attempt is not on disk when its request leaves.
+    IntentNotFlushed,
+    /// An answer that leaves open what happened is taken for proof that nothing did.
+    RetryOnServerError,
+    /// An attempt is taken for absent without looking for it at Twilio.
+    AbsenceUnchecked,
     /// A receipt forgets what it knew when it learns something new.
     OverwriteInsteadOfJoin,
     /// Free text goes whether or not the person's window is open.

@@ -44,6 +44,7 @@ pub use app::{App, Meter, Tally};
 pub use error::{Code, Problem};
 pub use listen::{Listeners, SOCKET, start};
 pub use openapi::document;
+pub use webhooks::{record, report};
 
 /// The `[http]` section. Secrets are read from it and never written out again.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -31,7 +31,7 @@ pub(super) async fn status(request: HttpRequest, app: Data<App>, payload: Payloa
     let callback = noted(&app, opened.and_then(|verified| Ok(verified.status()?)))?;
     // A path that names no attempt is no reason to lose what Twilio says: the SID finds the message as well.
     let attempt = request.match_info().get("attempt").and_then(|text| text.parse().ok());
-    app.store.write(Write::Report(Box::new(report(callback, attempt)))).await?;
+    app.store.write(Write::Report(Box::new(report(callback, attempt, rand::random())))).await?;
     app.tally.callbacks.add(app.clock.now());
     Ok(HttpResponse::NoContent().finish())
 }
@@ -81,7 +81,9 @@ fn noted<T>(app: &App, result: Result<T, Problem>) -> Result<T, Problem> {
     result
 }
 
-fn report(callback: StatusCallback, attempt: Option<AttemptId>) -> Report {
+/// What is written down of a status callback that came to an attempt's own path, or to none. `random` is for the id,
+/// should nobody know the message.
+pub fn report(callback: StatusCallback, attempt: Option<AttemptId>, random: [u8; 10]) -> Report {
     let StatusCallback { sid, status, error_code, from, to, messaging_service_sid, external_user_id, .. } = callback;
     Report {
         attempt,
@@ -92,11 +94,12 @@ fn report(callback: StatusCallback, attempt: Option<AttemptId>) -> Report {
         from: from.or(messaging_service_sid).unwrap_or_else(|| UNNAMED.to_owned()),
         to: to.unwrap_or_else(|| UNNAMED.to_owned()),
         also: external_user_id,
-        random: rand::random(),
+        random,
     }
 }
 
-fn record(message: InboundMessage, now: Time) -> Inbound {
+/// What is written down of a message that a person wrote.
+pub fn record(message: InboundMessage, now: Time) -> Inbound {
     let extra = extra(&message);
     let InboundMessage { sid, from, to, body, profile_name, media, external_user_id, parent_external_user_id, .. } =
         message;

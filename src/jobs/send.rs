@@ -18,6 +18,7 @@ use crate::alert::{Alert, Board};
 use crate::clock::{Clock, Time};
 use crate::message::{Content, Fact, Form, Message, Policy, Source, Template, Word};
 use crate::pause::{Cause, Scope};
+use crate::sabotage::{Bug, is_planted};
 use crate::store::{self, Claim, Settle, StoreError, Write, Written};
 use crate::twilio::wire::CreateMessage;
 use crate::twilio::{Client, ListQuery, NotProcessed, Outcome};
@@ -128,6 +129,9 @@ pub fn settle(outcome: Outcome, number: u8, policy: &Policy, now: Time, dice: f6
             let code = code.map(|code| format!(", code {code}")).unwrap_or_default();
             let detail = format!("Twilio refuses our credentials (HTTP {http}{code}): {message}");
             (Fact::NotProcessed { attempt, detail: detail.clone(), retry_at: now }, Signal::Refused(detail))
+        }
+        Outcome::Unknown { reason } if is_planted(Bug::RetryOnServerError) => {
+            (Fact::NotProcessed { attempt, detail: reason, retry_at: now }, Signal::Silence)
         }
         Outcome::Unknown { reason } => {
             (Fact::Unclear { attempt, detail: reason, ask_at: policy.first_look_at(now) }, Signal::Silence)

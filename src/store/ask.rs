@@ -9,6 +9,7 @@ use super::report;
 use super::verbs::{Asked, Heard, Recorded, Written};
 use crate::clock::Time;
 use crate::message::{Attempt, Fact, Handing, Hold, Source};
+use crate::sabotage::{Bug, is_planted};
 
 /// Takes an answer in.
 pub(super) fn ask(batch: &mut Batch<'_>, asked: Asked) -> Result<Written, StoreError> {
@@ -52,6 +53,7 @@ fn next(
     let is_unknown = matches!(message.attempt(attempt).map(|known| &known.handing), Some(Handing::Unknown { .. }));
     let since = known.answered_at.unwrap_or(known.started_at);
     Ok(Some(match is_unknown {
+        true if is_planted(Bug::AbsenceUnchecked) => Fact::Absent { attempt },
         true if unlisted_at.is_some_and(|at| policy.is_settled(at, since)) => Fact::Absent { attempt },
         true => match policy.look_at(now, since) {
             Some(at) => Fact::Asked { attempt, ask_at: Some(at) },

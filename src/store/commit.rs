@@ -26,6 +26,7 @@ use crate::event::Told;
 use crate::message::{Address, Fact, Message, MessageId, Policy, Source};
 use crate::metrics;
 use crate::pause::{Paused, Scope};
+use crate::sabotage::{Bug, is_planted};
 
 /// The data file, open for writing: one per process, and the file's lock sees to it that it stays one.
 pub struct Store {
@@ -107,7 +108,10 @@ impl Store {
     }
 
     fn write(&mut self, writes: Vec<Write>, now: Time) -> Result<Vec<Written>, StoreError> {
-        let txn = begin(&self.db)?;
+        let mut txn = begin(&self.db)?;
+        if is_planted(Bug::IntentNotFlushed) && writes.iter().any(|write| matches!(write, Write::Claim(_))) {
+            txn.set_durability(redb::Durability::None)?;
+        }
         sums::fold(&txn, &mut self.memory)?;
         let written = {
             let mut batch = Batch::new(Tables::of(&txn), now, &self.policy, &mut self.memory);

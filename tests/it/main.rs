@@ -7,5 +7,7 @@ mod codec;
 mod disk;
 mod receipts;
 mod sending;
+mod simulation;
 mod store;
 mod support;
+mod torn;
