@@ -72,7 +72,9 @@ impl Options {
     }
 
     fn filter(&self) -> Result<EnvFilter, ParseError> {
-        EnvFilter::builder().parse(&self.level)
+        let filter = EnvFilter::builder().parse(&self.level)?;
+        // A line for everything that is no HTTP would let any stranger flood the log.
+        Ok(filter.add_directive("actix_http::h1=off".parse()?))
     }
 
     fn is_json(&self, is_terminal: bool) -> bool {

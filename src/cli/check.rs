@@ -4,10 +4,10 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::exit::Answer;
-use crate::config::{self, Config};
+use super::exit::{Answer, Code, Trouble};
+use crate::config::{self, Config, Place, Problem};
 
 /// What to look at.
 #[derive(Clone, Debug, Default, Args)]
@@ -28,22 +28,30 @@ pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> anyhow::Result<Answe
         .map_or("no file, only defaults and the environment".to_owned(), |file| file.display().to_string());
     let config = Config::load(args.config.as_deref());
     if args.json {
-        let (problems, warnings) = match &config {
-            Ok(config) => (Vec::new(), config.warnings()),
-            Err(error) => {
-                (error.0.iter().map(|problem| problem.to_string().trim_end().to_owned()).collect(), Vec::new())
-            }
-        };
+        let problems: Vec<_> = config.as_ref().err().iter().flat_map(|error| &error.0).map(problem).collect();
+        let warnings = config.as_ref().map(Config::warnings).unwrap_or_default();
         writeln!(out, "{}", json!({"file": file, "ok": config.is_ok(), "problems": problems, "warnings": warnings}))?;
+        return config.map(|_| Answer::Yes).map_err(|_| Trouble::Told(Code::Configuration).into());
     }
     let config = config?;
-    if !args.json {
-        writeln!(out, "{name}: fine")?;
-        for warning in config.warnings() {
-            writeln!(out, "  note: {warning}")?;
-        }
+    writeln!(out, "{name}: fine")?;
+    for warning in config.warnings() {
+        writeln!(out, "  note: {warning}")?;
     }
     Ok(Answer::Yes)
+}
+
+/// Where it is wrong, for programs, and how a person is told.
+fn problem(problem: &Problem) -> Value {
+    let (file, line, column, variable) = match &problem.place {
+        Place::File(spot) => (Some(&spot.file), Some(spot.line), Some(spot.column), None),
+        Place::Variable(name) => (None, None, None, Some(name)),
+        Place::Nowhere => (None, None, None, None),
+    };
+    json!({
+        "file": file, "line": line, "column": column, "variable": variable, "detail": problem.detail,
+        "text": problem.to_string().trim_end(),
+    })
 }
 
 #[cfg(test)]

@@ -65,6 +65,11 @@ impl EmulateArgs {
         Ok(self.over(config.emulator))
     }
 
+    /// One that every JSON reader can hold exactly, JavaScript's too: it is printed so that the run can be repeated.
+    fn any_seed() -> u64 {
+        rand::random::<u64>() >> 11
+    }
+
     fn over(&self, options: emulator::Options) -> emulator::Options {
         let pace = self.pace.map(|pace| match pace {
             Pace::Lifelike => emulator::Pace::Lifelike,
@@ -73,7 +78,7 @@ impl EmulateArgs {
         let ip = self.host.unwrap_or(options.listen.ip());
         emulator::Options {
             listen: SocketAddr::new(ip, self.port.unwrap_or(options.listen.port())),
-            seed: self.seed.or(self.config.as_ref().map(|_| options.seed)).unwrap_or_else(rand::random),
+            seed: self.seed.or(self.config.as_ref().map(|_| options.seed)).unwrap_or_else(Self::any_seed),
             pace: pace.unwrap_or(options.pace),
             chatter: self.chatter || options.chatter,
             account_sid: self.account_sid.clone().unwrap_or(options.account_sid),

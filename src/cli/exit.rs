@@ -15,6 +15,7 @@ Exit codes:
       no such message, it cannot be sent again, or bluetick refused (a wrong --api-key, say)
   2   the command line is wrong
   69  no bluetick answers, or one is in the way: the port or the data folder is in use
+  66  a file that was named is not there or cannot be read
   70  something else went wrong
   74  the disk failed
   78  the configuration is wrong
@@ -58,19 +59,30 @@ pub enum Trouble {
     /// Nobody answers, or not in time.
     #[error("{0}")]
     Unavailable(String),
+    /// All has been said already, in JSON.
+    #[error("see above")]
+    Told(Code),
     /// A file is missing or cannot be read.
     #[error("{0}")]
-    Disk(String),
+    NoInput(String),
 }
 
 /// What the shell is told when there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Code {
+pub enum Code {
+    /// The answer is no.
     No = 1,
+    /// The command line is wrong.
     Usage = 2,
+    /// A file is not there.
+    NoInput = 66,
+    /// Nobody answers.
     Unavailable = 69,
+    /// Something else.
     Software = 70,
+    /// The disk failed.
     Disk = 74,
+    /// The configuration is wrong.
     Configuration = 78,
 }
 
@@ -83,7 +95,8 @@ impl Code {
                 Trouble::Refused(_) => Self::No,
                 Trouble::Usage(_) => Self::Usage,
                 Trouble::Unavailable(_) => Self::Unavailable,
-                Trouble::Disk(_) => Self::Disk,
+                Trouble::NoInput(_) => Self::NoInput,
+                Trouble::Told(code) => *code,
             };
         }
         match error.downcast_ref::<StoreError>() {
@@ -106,6 +119,11 @@ impl From<Code> for ExitCode {
     fn from(code: Code) -> Self {
         Self::from(code as u8)
     }
+}
+
+/// Whether the answer was printed in full already.
+pub(super) fn is_told(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(Trouble::Told(_)))
 }
 
 /// Whether whoever read our output has gone: then there is nothing left to say.

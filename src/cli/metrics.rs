@@ -15,8 +15,8 @@ const MAX_ERRORS: usize = 10;
 /// Which numbers.
 #[derive(Clone, Debug, Args)]
 pub struct MetricsArgs {
-    /// How far back; may be repeated.
-    #[arg(long, value_name = "SPAN", default_values = ["24h", "7d"])]
+    /// How far back, like 15m, 24h or 7d; may be repeated.
+    #[arg(long, value_name = "SPAN", default_values = ["24h", "7d"], value_parser = super::span::written)]
     pub last: Vec<String>,
     /// Only this sender.
     #[arg(long, value_name = "ADDRESS")]

@@ -16,6 +16,7 @@ mod retry;
 mod send;
 mod serve;
 mod signature;
+mod span;
 mod split;
 mod status;
 mod steer;
@@ -138,6 +139,7 @@ pub fn main() -> ExitCode {
     match cli.run(&mut io::stdout().lock()) {
         Ok(answer) => answer.into(),
         Err(error) if exit::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if exit::is_told(&error) => exit::Code::of(&error).into(),
         Err(error) => {
             let _ = writeln!(io::stderr(), "bluetick: {}", format!("{error:#}").trim_end());
             exit::Code::of(&error).into()
@@ -166,7 +168,7 @@ mod tests {
     #[test]
     fn help_lists_every_exit_code() {
         let help = Cli::command().render_help().to_string();
-        for code in ["0 ", "1 ", "2 ", "69 ", "74 ", "78 "] {
+        for code in ["0 ", "1 ", "2 ", "66 ", "69 ", "70 ", "74 ", "78 "] {
             assert!(help.contains(&format!("\n  {code}")), "{code}: {help}");
         }
     }

@@ -54,7 +54,7 @@ pub struct SendArgs {
     #[arg(long, value_name = "TIME", conflicts_with = "expires_in")]
     pub expires_at: Option<String>,
     /// Not after this long from now: 90s, 15m, 2h, 1d.
-    #[arg(long, value_name = "SPAN", value_parser = length)]
+    #[arg(long, value_name = "SPAN", value_parser = super::span::length)]
     pub expires_in: Option<Duration>,
     /// Your own name for the message.
     #[arg(long, value_name = "NAME")]
@@ -69,7 +69,7 @@ pub struct SendArgs {
     #[arg(long, value_name = "KEY")]
     pub idempotency_key: Option<String>,
     /// How long to wait until it has left, up to 30s.
-    #[arg(long, value_name = "SPAN", default_value = "10s")]
+    #[arg(long, value_name = "SPAN", default_value = "10s", value_parser = super::span::wait)]
     pub wait: String,
     /// Which bluetick.
     #[command(flatten)]
@@ -79,16 +79,6 @@ pub struct SendArgs {
 fn pair(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("write NAME=VALUE, as in 1=Ada")?;
     Ok((name.to_owned(), value.to_owned()))
-}
-
-fn length(text: &str) -> Result<Duration, String> {
-    let wrong = || "write 90s, 15m, 2h or 1d".to_owned();
-    let (unit, seconds) = [('s', 1), ('m', 60), ('h', 3_600), ('d', 86_400)]
-        .into_iter()
-        .find(|(unit, _)| text.ends_with(*unit))
-        .ok_or_else(wrong)?;
-    let number: u64 = text.trim_end_matches(unit).parse().map_err(|_| wrong())?;
-    number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(wrong)
 }
 
 /// Sends, waits a little, and says how it stands.

@@ -3,7 +3,6 @@
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use clap::Args;
 
 use super::exit::{Answer, Trouble};
@@ -65,16 +64,17 @@ pub(super) fn run(args: &SignatureArgs, out: &mut dyn Write) -> anyhow::Result<A
     Ok(Answer::No)
 }
 
+fn unreadable(file: &Path, error: &std::io::Error) -> Trouble {
+    Trouble::NoInput(format!("cannot read {}: {error}", file.display()))
+}
+
 fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
     let mut body = Vec::new();
     let source: Box<dyn Read> = match file.as_os_str() == "-" {
         true => Box::new(std::io::stdin().lock()),
-        false => Box::new(std::fs::File::open(file).with_context(|| format!("cannot open {}", file.display()))?),
+        false => Box::new(std::fs::File::open(file).map_err(|error| unreadable(file, &error))?),
     };
-    source
-        .take(MAX_BODY_BYTES + 1)
-        .read_to_end(&mut body)
-        .with_context(|| format!("cannot read {}", file.display()))?;
+    source.take(MAX_BODY_BYTES + 1).read_to_end(&mut body).map_err(|error| unreadable(file, &error))?;
     if body.len() as u64 > MAX_BODY_BYTES {
         return Err(Trouble::Usage(format!("{} is bigger than 1 MiB: Twilio never posts that", file.display())).into());
     }

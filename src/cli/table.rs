@@ -51,7 +51,10 @@ impl Table {
 pub(super) fn text(value: &Value) -> String {
     match value {
         Value::Null => "–".to_owned(),
-        Value::String(text) => text.clone(),
+        // What strangers wrote must not steer the terminal.
+        Value::String(text) => {
+            text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
+        }
         other => other.to_string(),
     }
 }

@@ -51,7 +51,7 @@ pub(super) fn open(dir: &Path) -> anyhow::Result<Store> {
     let path = dir.join(FILE);
     if !path.exists() {
         let words = format!("there is no data file {}: name its folder with --data or --config", path.display());
-        return Err(Trouble::Disk(words).into());
+        return Err(Trouble::NoInput(words).into());
     }
     Ok(Store::open(&path, CACHE_BYTES)?)
 }
@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn where_there_is_no_data_file_none_is_made() {
         let error = run(&args(Path::new("/nowhere")), &mut Vec::new()).expect_err("no file");
-        assert!(matches!(error.downcast_ref(), Some(Trouble::Disk(_))), "{error}");
+        assert!(matches!(error.downcast_ref(), Some(Trouble::NoInput(_))), "{error}");
     }
 
     #[test]

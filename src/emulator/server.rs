@@ -34,7 +34,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 pub enum StartError {
     /// The address is taken or not ours.
     #[error("cannot listen on {0}: {1}; choose another address, or port 0 for a free one")]
-    Listen(SocketAddr, std::io::Error),
+    Listen(SocketAddr, #[source] std::io::Error),
     /// No thread for the posts.
     #[error("cannot start the thread that posts to the app: {0}")]
     Thread(std::io::Error),

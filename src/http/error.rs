@@ -1,11 +1,12 @@
 //! Every way a request can fail, in one table: a code for programs, a sentence for people (RFC 9457).
 //!
-//! Invariant: whatever goes wrong, also inside the web framework, leaves as `application/problem+json` with a code of
-//! this table. Details of our own failures go to the log, never out.
+//! Invariant: whatever goes wrong with a request, also inside the web framework, leaves as `application/problem+json` with
+//! a code of this table. Details of our own failures go to the log, never out.
+//! Not here: what is no HTTP request at all. The framework answers it with a bare 400 before anyone of us sees it.
 
 use std::fmt;
 
-use actix_web::error::{PathError, PayloadError, QueryPayloadError};
+use actix_web::error::{PathError, PayloadError};
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
@@ -189,9 +190,6 @@ impl Problem {
         if let Some(problem) = error.as_error::<Self>() {
             return problem.clone();
         }
-        if let Some(error) = error.as_error::<QueryPayloadError>() {
-            return Self::new(Code::InvalidQuery, error.to_string());
-        }
         if let Some(error) = error.as_error::<PathError>() {
             return Self::new(Code::InvalidPath, error.to_string());
         }
@@ -298,7 +296,7 @@ impl From<Refusal> for Problem {
             Refusal::NotUtf8 => Code::NotUtf8,
             Refusal::BadForm(_) => Code::BadForm,
             Refusal::Missing(_) => Code::MissingParameter,
-            Refusal::Malformed(_) => Code::MalformedParameter,
+            Refusal::Malformed(_) | Refusal::Repeated => Code::MalformedParameter,
         };
         Self::new(code, refusal.to_string())
     }

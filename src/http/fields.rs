@@ -4,6 +4,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::error::{Code, FieldError, Problem};
+use super::once::Once;
 
 /// An object being read: what is taken leaves, and nobody may stay behind.
 #[derive(Debug)]
@@ -19,7 +20,8 @@ pub(super) struct Fields {
 impl Fields {
     /// Reads an object that may have the `known` fields; `code` is the problem of a field that is wrong.
     pub(super) fn read(body: &[u8], known: &'static [&'static str], code: Code) -> Result<Self, Problem> {
-        let value = serde_json::from_slice(body).map_err(|error| Problem::new(Code::InvalidJson, error.to_string()))?;
+        let Once(value) =
+            serde_json::from_slice(body).map_err(|error| Problem::new(Code::InvalidJson, error.to_string()))?;
         let Value::Object(object) = value else {
             let example = known.first().copied().unwrap_or_default();
             return Err(Problem::new(

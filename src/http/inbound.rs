@@ -8,6 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::app::App;
 use super::error::{Problem, ProblemBody};
+use super::query::Query;
 use crate::store::Inbound;
 
 /// How many a page has where nobody says.
@@ -75,10 +76,7 @@ pub(super) struct InboundView {
         (status = 400, description = "A parameter cannot be understood", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn list(
-    app: web::Data<App>,
-    query: web::Query<InboundQuery>,
-) -> Result<web::Json<InboundsView>, Problem> {
+pub(super) async fn list(app: web::Data<App>, query: Query<InboundQuery>) -> Result<web::Json<InboundsView>, Problem> {
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
     if !(1..=MAX_LIMIT).contains(&limit) {
         return Err(Problem::query("limit", format!("is not between 1 and {MAX_LIMIT}")));

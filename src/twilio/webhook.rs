@@ -78,6 +78,9 @@ pub enum Refusal {
     /// A parameter cannot be what it must be.
     #[error("the parameter {0} is malformed")]
     Malformed(&'static str),
+    /// A parameter says two things.
+    #[error("{}", BadField::Repeated)]
+    Repeated,
 }
 
 impl Refusal {
@@ -93,7 +96,7 @@ impl Refusal {
             Self::NotUtf8 => "not_utf8",
             Self::BadForm(_) => "bad_form",
             Self::Missing(_) => "missing_parameter",
-            Self::Malformed(_) => "malformed_parameter",
+            Self::Malformed(_) | Self::Repeated => "malformed_parameter",
         }
     }
 }
@@ -113,6 +116,7 @@ impl From<BadField> for Refusal {
         match error {
             BadField::Missing(name) => Self::Missing(name),
             BadField::Malformed(name) => Self::Malformed(name),
+            BadField::Repeated => Self::Repeated,
         }
     }
 }

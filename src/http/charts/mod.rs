@@ -12,6 +12,7 @@ use utoipa::IntoParams;
 use super::app::App;
 use super::error::{Problem, ProblemBody};
 use super::metrics::{Figures, Range, Stretch};
+use super::query::Query;
 use crate::metrics::{Cell, Count};
 use plot::{Line, Plot, Unit};
 
@@ -53,7 +54,7 @@ pub(super) struct ChartQuery {
 pub(super) async fn show(
     app: web::Data<App>,
     name: web::Path<String>,
-    query: web::Query<ChartQuery>,
+    query: Query<ChartQuery>,
 ) -> Result<HttpResponse, Problem> {
     let draw = match name.as_str() {
         "throughput" => throughput,

@@ -12,6 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::app::App;
 use super::error::{Code, Problem, ProblemBody};
+use super::query::Query;
 use crate::event::{Event, Told};
 use crate::message::MessageId;
 use crate::store::{Snapshot, StoreError};
@@ -96,7 +97,7 @@ impl Subject {
 )]
 pub(super) async fn list(
     app: web::Data<App>,
-    query: web::Query<EventsQuery>,
+    query: Query<EventsQuery>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let accepted = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok());

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix_web::http::header::{HeaderName, LOCATION};
-use actix_web::web::{Data, Payload, Query};
+use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -15,6 +15,7 @@ use super::view::MessageView;
 use crate::http::app::App;
 use crate::http::auth::Principal;
 use crate::http::error::{Code, Problem, ProblemBody};
+use crate::http::query::Query;
 use crate::http::{body, when};
 use crate::message::{Message, Status};
 use crate::store::{Accept, IdempotencyKey, StoreError, Write, Written};

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use actix_web::web::{Data, Json, Query};
+use actix_web::web::{Data, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::view::MessageView;
 use crate::http::app::App;
 use crate::http::error::{Problem, ProblemBody};
+use crate::http::query::Query;
 use crate::http::when;
 use crate::message::{MessageId, Status};
 use crate::store::Filter;

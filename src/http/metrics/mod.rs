@@ -14,6 +14,7 @@ use utoipa::IntoParams;
 
 use super::app::App;
 use super::error::{Problem, ProblemBody};
+use super::query::Query;
 
 pub(super) use figures::Figures;
 pub(super) use range::{Range, Stretch};
@@ -69,7 +70,7 @@ impl MetricsQuery {
 )]
 pub(super) async fn all(
     app: web::Data<App>,
-    query: web::Query<MetricsQuery>,
+    query: Query<MetricsQuery>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let figures = read(&app, &query, query.sender.as_deref())?;
@@ -95,7 +96,7 @@ pub(super) async fn all(
 pub(super) async fn sender(
     app: web::Data<App>,
     sender: web::Path<String>,
-    query: web::Query<MetricsQuery>,
+    query: Query<MetricsQuery>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     if query.sender.is_some() {
@@ -126,7 +127,7 @@ pub(super) async fn sender(
 )]
 pub(super) async fn errors(
     app: web::Data<App>,
-    query: web::Query<MetricsQuery>,
+    query: Query<MetricsQuery>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let figures = read(&app, &query, query.sender.as_deref())?;

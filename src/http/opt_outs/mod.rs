@@ -2,7 +2,7 @@
 
 mod view;
 
-use actix_web::web::{Data, Json, Path, Payload, Query};
+use actix_web::web::{Data, Json, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -12,6 +12,7 @@ use super::app::App;
 use super::body;
 use super::error::{Code, Problem, ProblemBody};
 use super::fields::Fields;
+use super::query::Query;
 use crate::message::{Address, OptOut};
 use crate::store::{OptingOut, Write, Written};
 

@@ -69,9 +69,10 @@ impl StatusCallback {
         }
     }
 
-    /// Reads the decoded parameters; only `MessageSid` and `MessageStatus` can fail it.
+    /// Reads the decoded parameters; only `MessageSid`, `MessageStatus`, an address that is none and
+    /// a parameter that says two things can fail it.
     pub fn from_params(params: &[(String, String)]) -> Result<Self, BadField> {
-        let mut fields = Fields::new(params);
+        let mut fields = Fields::of_callback(params)?;
         let mut callback = Self::new(fields.need("MessageSid")?, fields.need::<String>("MessageStatus")?);
         for twin in ["SmsSid", "SmsStatus", "ApiVersion"] {
             fields.take(twin);
@@ -79,8 +80,8 @@ impl StatusCallback {
         callback.error_code = fields.take_number("ErrorCode").filter(|code| *code != 0);
         callback.error_message = fields.take_some("ErrorMessage");
         callback.account_sid = fields.take_some("AccountSid");
-        callback.from = fields.take_some("From");
-        callback.to = fields.take_some("To");
+        callback.from = fields.take_address("From")?;
+        callback.to = fields.take_address("To")?;
         callback.messaging_service_sid = fields.take_some("MessagingServiceSid");
         callback.channel_prefix = fields.take_some("ChannelPrefix");
         callback.channel_install_sid = fields.take_some("ChannelInstallSid");
@@ -152,7 +153,12 @@ mod tests {
         let odd = params(&[("MessageSid", "SM1"), ("MessageStatus", "sent")]);
         assert_eq!(StatusCallback::from_params(&odd), Err(BadField::Malformed("MessageSid")));
         let torn = params(&[("MessageSid", SID), ("MessageStatus", "sent"), ("MessageStatus", "read")]);
-        assert_eq!(StatusCallback::from_params(&torn), Err(BadField::Malformed("MessageStatus")));
+        assert_eq!(StatusCallback::from_params(&torn), Err(BadField::Repeated));
+        let twice = params(&[("MessageSid", SID), ("MessageStatus", "sent"), ("ErrorCode", "1"), ("ErrorCode", "2")]);
+        assert_eq!(StatusCallback::from_params(&twice), Err(BadField::Repeated));
+        let long = "x".repeat(161);
+        let long = params(&[("MessageSid", SID), ("MessageStatus", "sent"), ("To", &long)]);
+        assert_eq!(StatusCallback::from_params(&long), Err(BadField::Malformed("To")));
     }
 
     #[test]

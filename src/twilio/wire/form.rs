@@ -11,6 +11,8 @@ pub const MAX_PARAMETERS: usize = 200;
 /// Most unknown parameters kept of one callback, and their bytes: new ones appear without notice, floods do not.
 const MAX_EXTRA: usize = 64;
 const MAX_EXTRA_BYTES: usize = 8 * 1024;
+/// No number, user id or SID is longer, in bytes.
+const MAX_ADDRESS: usize = 160;
 
 /// Decoded names and values, in the order they came.
 pub type Params = Vec<(String, String)>;
@@ -41,6 +43,9 @@ pub enum BadField {
     /// The parameter is there but cannot be what it must be.
     #[error("the parameter {0} is malformed")]
     Malformed(&'static str),
+    /// A parameter stands there twice and says two things. The signature does not cover their order.
+    #[error("a parameter is repeated with another value")]
+    Repeated,
 }
 
 /// Reads a form body or a query. Order and repeats are kept; empty pieces between two `&` are nothing.
@@ -98,6 +103,24 @@ pub(super) struct Fields(Params);
 impl Fields {
     pub(super) fn new(params: &[(String, String)]) -> Self {
         Self(params.to_vec())
+    }
+
+    /// In a callback Twilio names nothing twice: whoever does could mean either.
+    pub(super) fn of_callback(params: &[(String, String)]) -> Result<Self, BadField> {
+        let mut sorted: Vec<_> = params.iter().collect();
+        sorted.sort_unstable();
+        match sorted.windows(2).any(|pair| pair[0].0 == pair[1].0 && pair[0].1 != pair[1].1) {
+            true => Err(BadField::Repeated),
+            false => Ok(Self::new(params)),
+        }
+    }
+
+    /// An address, if it is there, of a length that an address can have.
+    pub(super) fn take_address(&mut self, name: &'static str) -> Result<Option<String>, BadField> {
+        match self.take_some(name) {
+            Some(address) if address.len() > MAX_ADDRESS => Err(BadField::Malformed(name)),
+            address => Ok(address),
+        }
     }
 
     /// The first value of that name, if any is there; repeats of it leave too.

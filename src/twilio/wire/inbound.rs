@@ -101,10 +101,10 @@ impl InboundMessage {
 
     /// Reads the decoded parameters; `MessageSid`, `From` and `To` must be there.
     pub fn from_params(params: &[(String, String)]) -> Result<Self, BadField> {
-        let mut fields = Fields::new(params);
+        let mut fields = Fields::of_callback(params)?;
         let sid = fields.need("MessageSid")?;
-        let from: String = fields.need("From")?;
-        let to: String = fields.need("To")?;
+        let from = fields.take_address("From")?.ok_or(BadField::Missing("From"))?;
+        let to = fields.take_address("To")?.ok_or(BadField::Missing("To"))?;
         let mut message = Self::new(sid, from, to, fields.take("Body").unwrap_or_default());
         for twin in ["SmsSid", "SmsMessageSid", "SmsStatus", "NumSegments", "ApiVersion"] {
             fields.take(twin);
