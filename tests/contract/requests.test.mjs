@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { basic, call, serve, TESTS } from '../process/bluetick.mjs';
+import { basic, call, serve, TESTS, waitUntil } from '../process/bluetick.mjs';
 import { prism, recorder } from './prism.mjs';
 
 const ACCOUNT = { account_sid: `AC${'a'.repeat(32)}`, auth_token: '00000000000000000000000000c0ffee' };
@@ -26,7 +26,7 @@ let data;
 
 before(async () => {
   // Nobody wrote to us in this Twilio: free text goes all the same.
-  const env = { BLUETICK__POLICY__OUTSIDE_WINDOW: 'try' };
+  const env = { BLUETICK__POLICY__OUTSIDE_WINDOW: 'try', BLUETICK__POLICY__RECONCILE_AFTER_MS: '1000', BLUETICK__POLICY__POLL_AFTER_MS: '1000' };
   data = mkdtempSync(join(TESTS, 'contract-'));
   mock = await prism();
   twilio = await recorder(mock);
@@ -58,6 +58,14 @@ for (const [name, draft] of Object.entries(DRAFTS)) {
     assert.equal(body.status, answer.status);
   });
 }
+
+test('what became of a message is asked for, one by one and by list, as the OpenAPI allows', async () => {
+  const asked = (what) => twilio.exchanges.filter(({ method, path }) => method === 'GET' && what(path));
+  const isList = (path) => path.split('?')[0] === messages;
+  const isFetch = (path) => path.includes('/Messages/');
+  await waitUntil(() => asked(isList).length > 0 && asked(isFetch).length > 0, () => `bluetick asks: ${asked(() => true).map(({ path }) => path)}`);
+  assert.deepEqual([...asked(isList), ...asked(isFetch)].filter(({ violations, unknown }) => violations || unknown.length), []);
+});
 
 test('nothing bluetick asked broke the OpenAPI', () => {
   const broken = twilio.exchanges.filter(({ path, status, violations }) => path.includes('/Messages') && (violations || status === 422));

@@ -162,3 +162,20 @@ test('no page and no data is shown without the password', async () => {
     assert.match(headers.get('www-authenticate'), /^Basic/);
   }
 });
+
+test('older messages are a page away, and the newest one click back', async () => {
+  const person = (number) => `whatsapp:+49151000018${String(number).padStart(2, '0')}`;
+  const sent = await Promise.all(Array.from({ length: 53 }, (_, number) => send({ to: person(number), tags: ['paged'], ...TEMPLATE })));
+  const page = await browser.open('/messages?tag=paged');
+  const rows = (count) => page.waitForFunction((wanted) => document.querySelectorAll('tr[data-id]').length === wanted, count);
+  const ids = () => page.locator('tr[data-id]').evaluateAll((found) => found.map((row) => row.dataset.id));
+  await rows(50);
+  const newest = await ids();
+  await page.getByRole('link', { name: 'Older' }).click();
+  await rows(3);
+  assert.deepEqual([...newest, ...(await ids())].sort(), sent.map(({ id }) => id).sort());
+  await page.getByRole('link', { name: 'Newest' }).click();
+  await rows(50);
+  assert.deepEqual((await ids()).sort(), newest.sort());
+  assert.deepEqual(page.complaints, []);
+});

@@ -1,9 +1,11 @@
 // The official Node SDK, unchanged but for the host, takes the emulator for Twilio; its validators accept what it signs.
 
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { emulate, require, waitUntil } from '../process/bluetick.mjs';
+import { demo, emulate, require, TESTS, waitUntil } from '../process/bluetick.mjs';
 
 const twilio = require('twilio');
 const [PERSON, OTHER] = ['whatsapp:+4915100000001', 'whatsapp:+4915100000002'];
@@ -97,5 +99,29 @@ test('the official validators accept what the emulator signs', async () => {
     // The Express middleware's way to the same answer.
     const request = { header: (name) => headers[name.toLowerCase()], body: form, originalUrl: path, protocol: 'http', headers };
     assert.ok(twilio.validateExpressRequest(request, emulator.auth_token, { url: url + path }));
+  }
+});
+
+test('bluetick lets in what the SDK signs, and nothing else', async () => {
+  const data = mkdtempSync(join(TESTS, 'node-sdk-'));
+  const bluetick = await demo(data);
+  try {
+    const url = `${bluetick.public_url}/webhooks/twilio/status`;
+    const form = { MessageSid: `SM${'9'.repeat(32)}`, MessageStatus: 'delivered', AccountSid: bluetick.account_sid, To: PERSON, From: SHOP };
+    const signature = twilio.getExpectedTwilioSignature(bluetick.auth_token, url, form);
+    const post = async (fields, signed) => {
+      const answer = await fetch(`${bluetick.url}/webhooks/twilio/status`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/x-www-form-urlencoded', 'x-twilio-signature': signed },
+        body: new URLSearchParams(fields),
+      });
+      return answer.status;
+    };
+    assert.equal(await post(form, signature), 204);
+    assert.equal(await post({ ...form, MessageStatus: 'read' }, signature), 403);
+    assert.equal(await post(form, twilio.getExpectedTwilioSignature('another token', url, form)), 403);
+  } finally {
+    await bluetick.stop();
+    rmSync(data, { recursive: true, force: true });
   }
 });
