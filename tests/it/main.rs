@@ -4,6 +4,7 @@ mod architecture;
 mod asking;
 mod claims;
 mod codec;
+mod crash;
 mod disk;
 mod receipts;
 mod sending;

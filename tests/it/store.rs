@@ -1,7 +1,5 @@
 //! P1, P5, P6: what is answered is kept, the numbers are exact, and a key is one send.
 
-use std::collections::BTreeMap;
-
 use bluetick::clock::{Clock, Time};
 use bluetick::message::{
     AttemptId, Category, Content, Draft, Fact, MessageId, OnUnknown, OptOut, Origin, Policy, Source, Status, Template,
@@ -10,13 +8,14 @@ use bluetick::message::{
 use bluetick::metrics::Count;
 use bluetick::pause::{Cause, Scope};
 use bluetick::store::{
-    Accept, Asked, Claim, Direction, Filter, Heard, IdempotencyKey, Inbound, OptingOut, Options, Recover, Retry,
-    Settle, Snapshot, Steer, Store, Tier, Turn, Write, Written,
+    Accept, Asked, Claim, Direction, Filter, Heard, IdempotencyKey, OptingOut, Options, Recover, Retry, Settle,
+    Snapshot, Steer, Store, Tier, Turn, Write, Written,
 };
 use proptest::prelude::*;
 
 use crate::support::{
-    Folder, accept, assert_verified, claim, draft, get, in_memory, last_attempt, one, person, random, report, sent, sid,
+    Folder, accept, assert_verified, claim, draft, get, in_memory, inbound, last_attempt, one, person, random, report,
+    sent, sid,
 };
 
 const START: Time = Time(1_800_000_000_000);
@@ -27,23 +26,6 @@ fn read(store: &Store) -> Snapshot {
 
 fn ever(store: &Store, count: Count) -> i64 {
     read(store).ever(1).expect("the disk works").get(count)
-}
-
-fn inbound(number: u64, from: &str, also: &[&str]) -> Write {
-    Write::Receive(Box::new(Inbound {
-        sid: sid(number),
-        at: Time(0),
-        source: Source::Callback,
-        from: from.into(),
-        to: "whatsapp:+15550001111".into(),
-        contact: 0,
-        sender: 0,
-        also: also.iter().map(|name| (*name).to_owned()).collect(),
-        body: "hi".into(),
-        profile_name: None,
-        media: Vec::new(),
-        extra: BTreeMap::new(),
-    }))
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! Drafts, stores and folders for the tests, all made of invented people.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bluetick::message::{Address, AttemptId, Content, Draft, Fact, Message, MessageId, Sid, Word};
-use bluetick::store::{Accept, Claim, Report, Settle, Snapshot, Store, Turn, Write, Written, verify};
+use bluetick::store::{Accept, Claim, Inbound, Report, Settle, Snapshot, Store, Turn, Write, Written, verify};
 use bluetick::{clock::Time, message::Source};
 
 /// A folder of its own for each test, gone afterwards.
@@ -106,4 +107,22 @@ pub(crate) fn get(snapshot: &Snapshot, id: MessageId) -> Message {
 pub(crate) fn assert_verified(store: &Store) {
     let findings = verify(&store.read().expect("the disk works"), |_, _| ()).expect("the disk works");
     assert_eq!((findings.count, findings.differences), (0, Vec::new()));
+}
+
+/// A person wrote to us, and goes by these names too.
+pub(crate) fn inbound(number: u64, from: &str, also: &[&str]) -> Write {
+    Write::Receive(Box::new(Inbound {
+        sid: sid(number),
+        at: Time(0),
+        source: Source::Callback,
+        from: from.into(),
+        to: "whatsapp:+15550001111".into(),
+        contact: 0,
+        sender: 0,
+        also: also.iter().map(|name| (*name).to_owned()).collect(),
+        body: "hi".into(),
+        profile_name: None,
+        media: Vec::new(),
+        extra: BTreeMap::new(),
+    }))
 }

@@ -6,6 +6,7 @@
 //! header page), or that a file which grew stays grown.
 
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rand::rngs::StdRng;
@@ -32,6 +33,23 @@ struct Platter {
     /// After so many more operations the power fails.
     fuel: Option<u64>,
     is_off: bool,
+    /// The flush with this number fails: the first or all from then on.
+    refused_flush: Option<(u64, bool)>,
+    /// For the write with this number there is no room.
+    refused_write: Option<u64>,
+    looks: Option<Looks>,
+}
+
+/// When the disk is looked at as a power failure would leave it.
+#[derive(Debug)]
+struct Looks {
+    /// The operations before which it is, the next one last.
+    moments: Vec<u64>,
+    done: u64,
+    dice: StdRng,
+    /// How many commits were answered.
+    answered: Arc<AtomicUsize>,
+    images: Vec<(TornDisk, usize)>,
 }
 
 #[derive(Clone, Debug)]
@@ -71,6 +89,27 @@ impl TornDisk {
         self.platter().fuel = Some(operations);
     }
 
+    /// The flush with this number from now on fails, and if that is for good, all that come after it.
+    pub(crate) fn refuse_flush(&self, number: u64, is_for_good: bool) {
+        self.platter().refused_flush = Some((number, is_for_good));
+    }
+
+    /// For the write with this number from now on there is no room, nor for those after it.
+    pub(crate) fn refuse_write(&self, number: u64) {
+        self.platter().refused_write = Some(number);
+    }
+
+    /// Before these operations from now on, in ascending order, the disk is looked at as a power failure would leave it.
+    pub(crate) fn look_at(&self, mut moments: Vec<u64>, dice: StdRng, answered: Arc<AtomicUsize>) {
+        moments.reverse();
+        self.platter().looks = Some(Looks { moments, done: 0, dice, answered, images: Vec::new() });
+    }
+
+    /// What was seen, each with how many commits were answered by then.
+    pub(crate) fn take_images(&self) -> Vec<(Self, usize)> {
+        self.platter().looks.take().map(|looks| looks.images).unwrap_or_default()
+    }
+
     /// Whether the power has failed.
     pub(crate) fn is_off(&self) -> bool {
         self.platter().is_off
@@ -87,17 +126,7 @@ impl TornDisk {
     pub(crate) fn cut(&self, dice: &mut StdRng) -> Self {
         let mut platter = self.platter();
         platter.is_off = true;
-        let mut file = platter.flushed.clone();
-        // Some disks lose nearly everything, others nearly nothing.
-        let kept = [0.0, 0.1, 0.5, 0.9, 1.0][dice.random_range(0..5)];
-        for change in &platter.pending {
-            match change {
-                Change::Length(_) if dice.random_bool(kept) => change.apply(&mut file),
-                Change::Length(_) => {}
-                Change::Write(offset, data) => tear(*offset, data, kept, dice, &mut file),
-            }
-        }
-        Self::holding(file)
+        Self::holding(platter.torn(dice))
     }
 
     fn platter(&self) -> MutexGuard<'_, Platter> {
@@ -107,6 +136,12 @@ impl TornDisk {
     fn change(&self, change: Change) -> io::Result<()> {
         let mut platter = self.platter();
         platter.step()?;
+        if let Some(number) = &mut platter.refused_write {
+            *number = number.saturating_sub(1);
+            if *number == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+        }
         change.apply(&mut platter.file);
         platter.pending.push(change);
         Ok(())
@@ -127,7 +162,34 @@ fn tear(offset: u64, data: &[u8], kept: f64, dice: &mut StdRng, file: &mut Vec<u
 }
 
 impl Platter {
+    /// What a power failure would leave.
+    fn torn(&self, dice: &mut StdRng) -> Vec<u8> {
+        let mut file = self.flushed.clone();
+        // Some disks lose nearly everything, others nearly nothing.
+        let kept = [0.0, 0.1, 0.5, 0.9, 1.0][dice.random_range(0..5)];
+        for change in &self.pending {
+            match change {
+                Change::Length(_) if dice.random_bool(kept) => change.apply(&mut file),
+                Change::Length(_) => {}
+                Change::Write(offset, data) => tear(*offset, data, kept, dice, &mut file),
+            }
+        }
+        file
+    }
+
+    fn look(&mut self) {
+        let Some(mut looks) = self.looks.take() else { return };
+        while looks.moments.last() == Some(&looks.done) {
+            looks.moments.pop();
+            let image = TornDisk::holding(self.torn(&mut looks.dice));
+            looks.images.push((image, looks.answered.load(Ordering::SeqCst)));
+        }
+        looks.done += 1;
+        self.looks = Some(looks);
+    }
+
     fn step(&mut self) -> io::Result<()> {
+        self.look();
         match &mut self.fuel {
             Some(0) => self.is_off = true,
             Some(fuel) => *fuel -= 1,
@@ -164,6 +226,13 @@ impl StorageBackend for TornDisk {
     fn sync_data(&self) -> io::Result<()> {
         let mut platter = self.platter();
         platter.step()?;
+        if let Some((number, is_for_good)) = platter.refused_flush {
+            platter.refused_flush =
+                if number > 1 { Some((number - 1, is_for_good)) } else { is_for_good.then_some((1, true)) };
+            if number == 1 {
+                return Err(io::Error::other("the flush failed"));
+            }
+        }
         let Platter { flushed, pending, .. } = &mut *platter;
         for change in pending.drain(..) {
             change.apply(flushed);
