@@ -3,9 +3,9 @@
 //! Invariant: times are whole milliseconds of UTC, so that they compare, store and add without rounding.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -59,11 +59,44 @@ pub enum Clock {
     /// The wall clock of the machine.
     #[default]
     System,
+    /// The same, kept from running backwards.
+    Steady(Arc<Mutex<Anchor>>),
     /// A clock that moves only when it is told to, for tests and simulation.
     Manual(Arc<AtomicI64>),
 }
 
+/// The last time at which the wall clock was ahead of all times before, and when that was by a clock that nobody sets.
+#[derive(Clone, Copy, Debug)]
+pub struct Anchor {
+    time: Time,
+    at: Instant,
+}
+
+impl Anchor {
+    fn steady(self) -> Time {
+        self.time.plus(self.at.elapsed())
+    }
+}
+
 impl Clock {
+    /// The machine's clock, but never before `least`, nor before a time it has told: when it is set back, this one goes on
+    /// at its own pace until the other has caught up. A clock that is moved by hand stays as it is.
+    #[must_use]
+    pub fn not_before(self, least: Time) -> Self {
+        match self {
+            Self::System => Self::Steady(Arc::new(Mutex::new(Anchor { time: least, at: Instant::now() }))),
+            other => other,
+        }
+    }
+
+    /// How far the machine's clock is behind what this one has told.
+    pub fn behind(&self) -> Duration {
+        match self {
+            Self::Steady(_) => self.now().since(wall()),
+            _ => Duration::ZERO,
+        }
+    }
+
     /// A clock that stands at `start` until it is advanced.
     pub fn manual(start: Time) -> Self {
         Self::Manual(Arc::new(AtomicI64::new(start.0)))
@@ -72,9 +105,14 @@ impl Clock {
     /// What time it is.
     pub fn now(&self) -> Time {
         match self {
-            Self::System => {
-                let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                Time(i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX))
+            Self::System => wall(),
+            Self::Steady(anchor) => {
+                let (wall, mut anchor) = (wall(), anchor.lock().unwrap_or_else(PoisonError::into_inner));
+                let steady = anchor.steady();
+                if wall > steady {
+                    *anchor = Anchor { time: wall, at: Instant::now() };
+                }
+                wall.max(steady)
             }
             Self::Manual(at) => Time(at.load(Ordering::SeqCst)),
         }
@@ -88,9 +126,32 @@ impl Clock {
     }
 }
 
+/// The wall clock of the machine.
+fn wall() -> Time {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Time(i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_steady_clock_follows_the_wall_and_never_goes_back() {
+        let clock = Clock::System.not_before(Time(0));
+        assert!(clock.now() >= wall().minus(Duration::from_secs(1)) && clock.behind() < Duration::from_secs(1));
+        let year = Duration::from_secs(365 * 24 * 3_600);
+        let ahead = Clock::System.not_before(wall().plus(year));
+        let (first, then) = (ahead.now(), ahead.now());
+        assert!(first > wall() && then >= first, "a wall clock that was set back does not take this one with it");
+        assert!(ahead.behind() > year.mul_f64(0.99));
+    }
+
+    #[test]
+    fn while_it_waits_for_the_wall_a_steady_clock_goes_on() {
+        let anchor = Anchor { time: Time(5), at: Instant::now() - Duration::from_millis(70) };
+        assert!(anchor.steady() >= Time(75));
+    }
 
     #[test]
     fn times_are_written_as_rfc_3339_with_milliseconds() {

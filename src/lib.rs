@@ -23,7 +23,7 @@
 //! | [`metrics`] | `share(&record)`, the cell and its sums, percentiles out of integer buckets | – |
 //! | [`event`] | what the team's app and the pages are told | – |
 //! | [`alert`] | what is wrong right now, and what to do about it | – |
-//! | [`store`] | tables, `commit(batch, now)`, the writer thread as its shell, snapshot reads, codec, verify | redb, bincode |
+//! | [`store`] | tables, `commit(batch, now)`, the writer thread as its shell and a keeper of the folder beside it (sentinel, room on the disk), snapshot reads, codec, verify | redb, bincode |
 //! | [`twilio`] | client, wire format, signature, webhook, outcome, transport | hmac, sha1, reqwest |
 //! | [`jobs`] | one loop, one file per job: send, reconcile (with `evidence`, which of Twilio's messages are ours, and `listen`, what people wrote) | – |
 //! | [`http`] | every route on one page; webhooks, messages, metrics, events, pages, charts, one error table | actix-web, rust-embed, charts-rs |

@@ -18,7 +18,7 @@ Exit codes:
   66  a file that was named is not there or cannot be read
   70  something else went wrong
   74  the disk failed
-  78  the configuration is wrong
+  78  the configuration is wrong, or the data file is not the one that belongs there
 
 Every key of config.toml is also a variable of the environment: BLUETICK__SECTION__KEY.";
 
@@ -101,6 +101,7 @@ impl Code {
         }
         match error.downcast_ref::<StoreError>() {
             Some(StoreError::Disk(_)) => return Self::Disk,
+            Some(StoreError::WrongFile(_)) => return Self::Configuration,
             Some(_) => return Self::Unavailable,
             None => {}
         }

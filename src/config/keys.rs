@@ -91,6 +91,12 @@ pub(super) static KEYS: &[Key] = &[
     key("store.queue", "Writes that may wait for the next commit (64 to 65536); callers beyond that get 503.")
         .between(64.0, 65_536.0),
     key(
+        "store.reserve_mb",
+        "Megabytes of the disk set aside for receipts when it is full (0 to 4096; 0 sets none aside). With less room than \
+         this left, new sends are refused (507) while receipts still come home.",
+    )
+    .between(0.0, 4_096.0),
+    key(
         "twilio.api_url",
         "Where Twilio's API is: scheme and host, no path. Another one is for regions and for the emulator.",
     ),

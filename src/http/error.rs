@@ -109,6 +109,8 @@ codes! {
     Stopping = "stopping" 503 "bluetick is stopping";
     /// The disk failed.
     StorageFailed = "storage_failed" 503 "The data file cannot be used";
+    /// The disk is nearly full.
+    StorageFull = "storage_full" 507 "The disk is nearly full";
     /// Something must be configured first.
     NotConfigured = "not_configured" 503 "This is not configured";
 }
@@ -237,7 +239,7 @@ impl Problem {
     fn retry_after_s(&self) -> Option<u8> {
         match self.code {
             Code::Busy => Some(1),
-            Code::Stopping | Code::StorageFailed | Code::NotConfigured => Some(5),
+            Code::Stopping | Code::StorageFull | Code::StorageFailed | Code::NotConfigured => Some(5),
             _ => None,
         }
     }
@@ -269,7 +271,10 @@ impl From<StoreError> for Problem {
         match error {
             StoreError::Full(_) => Self::new(Code::Busy, "too many writes wait already: come again in a second"),
             StoreError::Closed => Self::new(Code::Stopping, "bluetick takes nothing more in: come again in a moment"),
-            StoreError::Taken | StoreError::Disk(_) => {
+            StoreError::NoSpace => {
+                Self::new(Code::StorageFull, "the disk is nearly full: nothing new is taken in until there is room")
+            }
+            StoreError::Taken | StoreError::WrongFile(_) | StoreError::Disk(_) => {
                 tracing::error!(%error, "the store failed under a request");
                 Self::new(Code::StorageFailed, "nothing was stored; the log says what is wrong with the disk")
             }

@@ -32,6 +32,8 @@ async fn run(args: DemoArgs) -> anyhow::Result<()> {
     let folder = folder(args.data)?;
     let mut config = Config::default();
     config.store.dir.clone_from(&folder);
+    // Nobody waits for the receipts of a demo.
+    config.store.reserve_mb = 0;
     config.policy = watchable();
     let opened = store::start(&config.store, config.policy(), Clock::System)?;
     let listeners = listen_on(&mut config, args.listen)?;

@@ -32,6 +32,12 @@ pub use demo::demo;
 
 /// The alert that says that no account is configured.
 const NOT_CONFIGURED: &str = "twilio_not_configured";
+/// The alert that says that the disk is nearly full.
+const STORAGE_LOW: &str = "storage_low";
+/// The alert that says that the machine's clock was set back.
+const CLOCK_BEHIND: &str = "clock_behind";
+/// Clocks are set right by seconds all the time.
+const TOLERATED: Duration = Duration::from_secs(60);
 /// How often the store is looked at for a failure that nobody else has noticed.
 const WATCH: Duration = Duration::from_millis(250);
 
@@ -83,7 +89,7 @@ impl House {
     async fn start(config: Config, (store, writer): Opened, listeners: Listeners) -> anyhow::Result<Self> {
         // Whoever came first has installed the same one.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let clock = Clock::System;
+        let clock = store.clock();
         let boot = rand::random();
         recover(&store, boot).await?;
         let rates = introduce(&store, &config).await?;
@@ -126,6 +132,7 @@ impl House {
     async fn run_until_told(self) -> anyhow::Result<()> {
         let has_failed = async {
             while !self.store.has_failed() {
+                watch(&self.app);
                 tokio::time::sleep(WATCH).await;
             }
         };
@@ -150,6 +157,39 @@ impl House {
         self.store.close();
         let ended = actix_web::rt::task::spawn_blocking(move || self.writer.join()).await;
         ended.context("close the store")?.map_err(|_| anyhow::anyhow!("the store's thread panicked"))
+    }
+}
+
+/// Puts up what only a look at the machine tells: a full disk, a clock that was set back.
+fn watch(app: &App) {
+    let alerts = [
+        (
+            app.store.is_low(),
+            STORAGE_LOW,
+            Alert {
+                code: STORAGE_LOW,
+                detail: "the disk is nearly full: new sends are refused (507), receipts still come home".into(),
+                action: "make room on the disk of store.dir; bluetick goes on by itself".into(),
+                is_blocking: true,
+            },
+        ),
+        (
+            app.clock.behind() > TOLERATED,
+            CLOCK_BEHIND,
+            Alert {
+                code: CLOCK_BEHIND,
+                detail: "the machine's clock is behind the times already written: bluetick's own goes on from there"
+                    .into(),
+                action: "set the machine's clock right (NTP); dates are true again once it has caught up".into(),
+                is_blocking: false,
+            },
+        ),
+    ];
+    for (is_so, code, alert) in alerts {
+        match is_so {
+            true => drop(app.board.raise(alert)),
+            false => drop(app.board.clear(code)),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use redb::{Database, ReadableTable};
 
@@ -17,16 +17,22 @@ use super::listening;
 use super::memory::{Memory, Numbers};
 use super::read::Snapshot;
 use super::report;
+use super::sentinel::Sentinel;
 use super::steer;
 use super::sums::{self, Log};
 use super::tables::{self, Tables};
 use super::verbs::{Accept, Answered, IdempotencyKey, Inbound, Recover, Settle, Write, Written};
 use crate::clock::Time;
-use crate::event::Told;
+use crate::event::{Event, Told};
 use crate::message::{Address, Fact, Message, MessageId, Policy, Source};
 use crate::metrics;
 use crate::pause::{Paused, Scope};
 use crate::sabotage::{Bug, is_planted};
+
+/// Where a file's name stands.
+const INSTANCE: &str = "instance";
+/// How often closing waits for a reader that is just beginning: each holds the file for microseconds.
+const CLOSING: usize = 10_000;
 
 /// The data file, open for writing: one per process, and the file's lock sees to it that it stays one.
 pub struct Store {
@@ -34,25 +40,43 @@ pub struct Store {
     memory: Memory,
     policy: Policy,
     last: Time,
+    /// The name the file was given when it was made.
+    instance: [u8; 16],
 }
 
 impl Store {
     /// Opens the data file at `path`, or makes it.
+    ///
+    /// A folder that has had a data file opens no empty, older or other one in its place.
     pub fn open(path: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
+        let dir = path.parent().unwrap_or(Path::new("."));
+        let sentinel = Sentinel::read(dir)?;
+        if let Some(sentinel) = &sentinel {
+            sentinel.check_there(dir)?;
+        }
+        // After a failed flush the kernel may show pages that never reached the disk: what is read must come from there.
+        if let Ok(file) = std::fs::File::open(path) {
+            let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
+        }
         let db = Database::builder().set_cache_size(cache_bytes).create(path).map_err(|error| match error {
             redb::DatabaseError::DatabaseAlreadyOpen => StoreError::Taken,
             error => error.into(),
         })?;
-        Self::over(db)
+        let store = Self::over(db)?;
+        if let Some(sentinel) = &sentinel {
+            sentinel.check_same(&Sentinel::new(store.instance, store.newest_event()), dir)?;
+        }
+        Ok(store)
     }
 
     /// A store over an opened database, on whatever backend.
     pub fn over(db: Database) -> Result<Self, StoreError> {
         let txn = begin(&db)?;
         Tables::make(&txn)?;
+        let instance = name(&txn)?;
         txn.commit()?;
         let policy = Policy::default();
-        let mut store = Self { db: Arc::new(db), memory: Memory::default(), policy, last: Time(0) };
+        let mut store = Self { db: Arc::new(db), memory: Memory::default(), policy, last: Time(0), instance };
         store.recall()?;
         Ok(store)
     }
@@ -90,7 +114,9 @@ impl Store {
         }
         self.memory.freed = freed(&self.memory.pauses);
         let newest = tables::last_key(&txn, tables::MESSAGES, MessageId)?;
-        self.last = newest.map_or(Time(0), MessageId::at);
+        let told = txn.open_table(tables::EVENTS)?.last()?.map(|(_, event)| decode::<Event>(event.value()));
+        let told = told.transpose()?.map_or(Time(0), |event| event.at);
+        self.last = newest.map_or(Time(0), MessageId::at).max(told);
         Ok(())
     }
 
@@ -139,9 +165,33 @@ impl Store {
         &self.policy
     }
 
-    /// The database, for reading.
-    pub(super) fn database(&self) -> Arc<Database> {
-        Arc::clone(&self.db)
+    /// The database, for reading as long as this store is open.
+    pub(super) fn database(&self) -> Weak<Database> {
+        Arc::downgrade(&self.db)
+    }
+
+    /// The name the file was given when it was made.
+    pub(super) fn instance(&self) -> [u8; 16] {
+        self.instance
+    }
+
+    /// The latest time at which anything was written.
+    pub fn last(&self) -> Time {
+        self.last
+    }
+
+    /// Closes the file, so that the next start need not look it through; says if that failed.
+    pub fn close(self) -> Result<(), StoreError> {
+        let mut db = self.db;
+        // Whoever begins to read at this moment holds it a little longer.
+        for _ in 0..CLOSING {
+            match Arc::try_unwrap(db) {
+                Ok(db) => return Ok(db.close()?),
+                Err(shared) => db = shared,
+            }
+            std::thread::yield_now();
+        }
+        Ok(())
     }
 
     /// The number of the newest event; 0 if there is none.
@@ -153,6 +203,17 @@ impl Store {
     pub fn read(&self) -> Result<Snapshot, StoreError> {
         Ok(Snapshot::over(begin_read(&self.db)?))
     }
+}
+
+/// The name of a file, given when it is made.
+fn name(txn: &redb::WriteTransaction) -> Result<[u8; 16], StoreError> {
+    let mut meta = txn.open_table(tables::META)?;
+    if let Some(known) = meta.get(INSTANCE)? {
+        return Ok(decode(known.value())?);
+    }
+    let name: [u8; 16] = rand::random();
+    meta.insert(INSTANCE, encode(&name).as_slice())?;
+    Ok(name)
 }
 
 /// Durable when it returns, against torn writes too: bodies are written by strangers, so two phases; and reopening

@@ -11,12 +11,14 @@ mod codec;
 mod commit;
 mod consequences;
 mod footprint;
+mod keeper;
 mod listening;
 mod mailbox;
 mod memory;
 mod pairs;
 mod read;
 mod report;
+mod sentinel;
 mod steer;
 mod sums;
 mod tables;
@@ -51,11 +53,14 @@ pub struct Options {
     pub cache_mb: usize,
     /// Writes that may wait for the next commit (64 to 65536); beyond that callers are told to come again (503).
     pub queue: usize,
+    /// Megabytes of the disk that are set aside for receipts when it is full (0 to 4096; 0 sets nothing aside). With less
+    /// room than this left, new sends are refused (507) while receipts still come home.
+    pub reserve_mb: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { dir: "data".into(), cache_mb: 128, queue: 4_096 }
+        Self { dir: "data".into(), cache_mb: 128, queue: 4_096, reserve_mb: 64 }
     }
 }
 
@@ -68,6 +73,12 @@ pub enum StoreError {
     /// bluetick is stopping, or has stopped writing because the disk failed.
     #[error("the store is closed")]
     Closed,
+    /// There is little room left on the disk: what comes home still fits, new sends do not.
+    #[error("the disk is nearly full")]
+    NoSpace,
+    /// The data file is not the one that belongs here, or its folder cannot be used.
+    #[error("{0}")]
+    WrongFile(String),
     /// Another process has the data file open.
     #[error("the data file is in use by another bluetick: stop that one, or choose another store.dir")]
     Taken,

@@ -6,15 +6,16 @@
 
 use std::fs::{DirBuilder, Permissions};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 
 use redb::{Database, ReadableDatabase};
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::commit::Store;
+use super::keeper::{Keeper, Kept};
 use super::mailbox::{self, Answer};
 use super::read::Snapshot;
 use super::verbs::{Write, Written};
@@ -35,8 +36,9 @@ struct Job {
 pub struct Handle {
     queue: mpsc::Sender<Job>,
     bound: usize,
-    db: Arc<Database>,
+    db: Weak<Database>,
     wake: Wake,
+    clock: Clock,
     state: Arc<State>,
 }
 
@@ -44,6 +46,7 @@ pub struct Handle {
 struct State {
     has_failed: AtomicBool,
     is_closing: AtomicBool,
+    is_low: Arc<AtomicBool>,
     stop: Notify,
 }
 
@@ -58,13 +61,34 @@ pub struct Wake {
 
 /// Opens the store in its folder and starts its writer.
 pub fn start(options: &Options, policy: Policy, clock: Clock) -> Result<(Handle, JoinHandle<()>), StoreError> {
-    DirBuilder::new().recursive(true).mode(0o700).create(&options.dir)?;
-    let path = options.dir.join(FILE);
+    let dir = &options.dir;
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| unusable(dir, &error))?;
+    check_writable(dir).map_err(|error| unusable(dir, &error))?;
+    let path = dir.join(FILE);
     let store = Store::open(&path, options.cache_mb << 20)?.with_policy(policy);
     // Messages and numbers are for the eyes of whoever runs bluetick.
     std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
-    sync_folder(&options.dir)?;
-    Ok(run(store, options.queue, clock))
+    sync_folder(dir)?;
+    let clock = clock.not_before(store.last());
+    Ok(begin(store, options.queue, clock, Some((dir.clone(), options.reserve_mb))))
+}
+
+/// Whether anything can be made in the folder, before a start goes wrong half-way.
+fn check_writable(dir: &Path) -> std::io::Result<()> {
+    let probe = dir.join("bluetick.probe");
+    std::fs::File::create(&probe)?;
+    std::fs::remove_file(&probe)
+}
+
+/// A folder that cannot be used is a mistake in the configuration, and starting again does not help; a full disk is not.
+fn unusable(dir: &Path, error: &std::io::Error) -> StoreError {
+    match error.kind() {
+        std::io::ErrorKind::StorageFull => StoreError::Disk(error.to_string()),
+        _ => StoreError::WrongFile(format!(
+            "the folder {} cannot be written ({error}): choose another [store] dir, or give whoever runs bluetick the right to",
+            dir.display()
+        )),
+    }
 }
 
 /// A new file is only there for good once its folder says so.
@@ -72,18 +96,32 @@ fn sync_folder(dir: &Path) -> Result<(), StoreError> {
     Ok(std::fs::File::open(dir)?.sync_all()?)
 }
 
-/// Starts a writer over an opened store.
+/// Starts a writer over an opened store, wherever it is kept.
 pub fn run(store: Store, queue: usize, clock: Clock) -> (Handle, JoinHandle<()>) {
+    begin(store, queue, clock, None)
+}
+
+fn begin(store: Store, queue: usize, clock: Clock, folder: Option<(PathBuf, u64)>) -> (Handle, JoinHandle<()>) {
     let (sender, receiver) = mpsc::channel(queue);
     let (newest_sender, newest) = watch::channel(store.newest_event());
     let wake = Wake { sendable: Arc::default(), newest };
     let state = Arc::<State>::default();
-    let handle =
-        Handle { queue: sender, bound: queue, db: store.database(), wake: wake.clone(), state: Arc::clone(&state) };
+    let keeper = folder.map(|(dir, reserve_mb)| {
+        let (instance, newest, is_low) = (store.instance(), wake.newest.clone(), Arc::clone(&state.is_low));
+        Keeper::start(Kept { dir, instance, newest, reserve_mb, is_low })
+    });
+    let handle = Handle {
+        queue: sender,
+        bound: queue,
+        db: store.database(),
+        wake: wake.clone(),
+        clock: clock.clone(),
+        state: Arc::clone(&state),
+    };
     let writer = Writer { store, clock, receiver, newest: newest_sender, sendable: wake.sendable, state };
     let thread = std::thread::Builder::new()
         .name("store".into())
-        .spawn(move || writer.work())
+        .spawn(move || writer.work(keeper))
         .expect("a process that starts can start a thread");
     (handle, thread)
 }
@@ -97,6 +135,9 @@ impl Handle {
         if self.state.is_closing.load(Ordering::Acquire) {
             return Err(StoreError::Closed);
         }
+        if self.is_low() && matches!(write, Write::Accept(_)) {
+            return Err(StoreError::NoSpace);
+        }
         let (answer, answered) = Answer::here();
         self.queue.try_send(Job { write, answer }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => StoreError::Full(self.bound),
@@ -107,7 +148,18 @@ impl Handle {
 
     /// The store as it is now, for reading.
     pub fn read(&self) -> Result<Snapshot, StoreError> {
-        Ok(Snapshot::over(self.db.begin_read()?))
+        let db = self.db.upgrade().ok_or(StoreError::Closed)?;
+        Ok(Snapshot::over(db.begin_read()?))
+    }
+
+    /// The clock by which everything is dated: it never runs backwards, not even over a restart.
+    pub fn clock(&self) -> Clock {
+        self.clock.clone()
+    }
+
+    /// Whether there is little room left on the disk: new sends are refused.
+    pub fn is_low(&self) -> bool {
+        self.state.is_low.load(Ordering::Acquire)
     }
 
     /// What commits wake.
@@ -142,21 +194,34 @@ struct Writer {
 }
 
 impl Writer {
-    fn work(mut self) {
+    fn work(mut self, keeper: Option<Keeper>) {
+        let is_sound = self.take_turns();
+        let newest = self.newest;
+        if is_sound && let Err(error) = self.store.close() {
+            tracing::error!(%error, "the data file could not be closed: the next start looks it through");
+        }
+        // The sentinel must not be ahead of the file: it is written when that is closed.
+        keeper.into_iter().for_each(Keeper::stop);
+        drop(newest);
+    }
+
+    /// Commits until the store is closed; false if the disk failed.
+    fn take_turns(&mut self) -> bool {
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         let Ok(runtime) = runtime else {
             tracing::error!("the store's thread could not be set up");
             self.state.has_failed.store(true, Ordering::Release);
-            return;
+            return false;
         };
         let mut jobs = Vec::with_capacity(MAX_BATCH);
         while self.store.is_behind() || runtime.block_on(self.gather(&mut jobs)) {
             if let Err(error) = self.commit(&mut jobs) {
                 tracing::error!(%error, "a commit failed: bluetick stops writing, because the disk cannot be trusted");
                 self.state.has_failed.store(true, Ordering::Release);
-                return;
+                return false;
             }
         }
+        true
     }
 
     /// Waits for the first write, then takes all that wait with it; false when the store is closed and empty.

@@ -6,6 +6,7 @@ mod claims;
 mod codec;
 mod crash;
 mod disk;
+mod folder;
 mod receipts;
 mod sending;
 mod simulation;
