@@ -94,11 +94,14 @@ fn compare(args: &Args, dir: &Path) -> anyhow::Result<()> {
     let waiting = ((warm_up + measured).as_secs_f64() * MOST_PER_S / 4.0) as usize;
     let empty = seeded(&dir.join("empty.redb"), 0, waiting)?;
     let mut gates = Vec::new();
-    let mut tables = BTreeMap::new();
+    let (mut tables, mut all_ratios) = (BTreeMap::new(), BTreeMap::new());
     for connections in [64, 256] {
         let figures = rounds::compare(&empty, plan, connections, dir)?;
         print(connections, &figures);
         gates.extend(judged(connections, &figures));
+        let ratios = Variant::ALL.map(|variant| (format!("S / {}", variant.letter()), ratio(&figures, variant)));
+        println!("{}", ratios.iter().map(|(name, ratio)| format!("{name} {ratio:.2}")).collect::<Vec<_>>().join("   "));
+        all_ratios.insert(connections, BTreeMap::from(ratios));
         let named = figures.into_iter().map(|(variant, figures)| (variant.name(), figures));
         tables.insert(connections, named.collect::<BTreeMap<_, _>>());
     }
@@ -110,7 +113,7 @@ fn compare(args: &Args, dir: &Path) -> anyhow::Result<()> {
         gates.extend(measured.gates());
         stored = Some(measured);
     }
-    let result = json!({"connections": tables, "stored": stored, "gates": gates, "rounds": rounds, "seconds": seconds});
+    let result = json!({"connections": tables, "ratios": all_ratios, "stored": stored, "gates": gates, "rounds": rounds, "seconds": seconds});
     std::fs::write(dir.join("ingest.json"), serde_json::to_vec_pretty(&result)?)?;
     judge(&gates)
 }
@@ -137,8 +140,13 @@ fn print(connections: usize, figures: &BTreeMap<Variant, Figures>) {
     }
 }
 
+/// How the shipped path compares with another.
+fn ratio(figures: &BTreeMap<Variant, Figures>, to: Variant) -> f64 {
+    figures[&Variant::Shipped].per_s.median / figures[&to].per_s.median
+}
+
 fn judged(connections: usize, figures: &BTreeMap<Variant, Figures>) -> Vec<Gate> {
-    let ratio = |to| figures[&Variant::Shipped].per_s.median / figures[&to].per_s.median;
+    let ratio = |to| ratio(figures, to);
     let name = |text: &str| format!("{text} at {connections} connections");
     match connections {
         64 => vec![

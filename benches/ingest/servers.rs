@@ -48,6 +48,16 @@ impl Variant {
         }
     }
 
+    /// Its letter in a ratio.
+    pub(crate) fn letter(self) -> char {
+        match self {
+            Self::Parse => 'A',
+            Self::Verify => 'B',
+            Self::Log => 'L',
+            Self::Shipped => 'S',
+        }
+    }
+
     /// Its name in the table.
     pub(crate) fn title(self) -> &'static str {
         match self {
