@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bluetick::clock::Time;
 use bluetick::jobs::{listen, reconcile};
-use bluetick::message::{Fact, Message, OnUnknown, Source, Status, Word};
+use bluetick::message::{Address, Content, Draft, Fact, Message, OnUnknown, Source, Status, Template, Word};
 use bluetick::metrics::Count;
 use bluetick::store::{Asked, Claim, Heard, Settle, Store, Turn, Write, Written};
 use bluetick::twilio::transport::{InProcess, Request, Response};
@@ -108,6 +108,31 @@ async fn a_lost_answer_is_found_in_the_list_and_bound() {
     let message = stands(&store, &lost);
     assert_eq!((message.status(), message.sid()), (Status::Twilio(Word::Delivered), Some(sid(7))));
     assert_eq!(message.time(&Word::Delivered), None, "nobody told when");
+    assert_verified(&store);
+}
+
+#[tokio::test]
+async fn what_a_messaging_service_may_have_sent_is_not_taken_for_a_senders_own() {
+    let mut store = in_memory();
+    let order = |number: &str| {
+        let variables = [("1".to_owned(), number.to_owned())].into();
+        Content::Template(Template { sid: format!("HX{:032x}", 1), variables })
+    };
+    accept(&mut store, Draft { content: order("7"), ..draft(person(1)) }, 1, START);
+    let lost = claim(&mut store, START).remove(0);
+    let fact = Fact::Unclear { attempt: 1, detail: "reset".into(), ask_at: at(5) };
+    one(&mut store, Write::Settle(Settle { attempt: last_attempt(&lost), fact, source: Source::Job }), START);
+    let service = format!("MG{:032x}", 1);
+    let from = Address::from_twilio(&service);
+    accept(&mut store, Draft { content: order("8"), from, ..draft(person(1)) }, 2, START);
+    let turns = vec![Turn { sender: 2, at_most: 1 }];
+    one(&mut store, Write::Claim(Claim { turns, slots: 1, boot: 7, seed: [4; 32] }), START);
+    // The one message that Twilio has was sent by the service, whose answer is still on its way.
+    let theirs = MessageResource { messaging_service_sid: Some(service), ..found(7, 1, "sent") };
+    for second in [5, 200] {
+        round(&mut store, &Lists::of(vec![vec![theirs.clone()]]), at(second)).await;
+        assert_eq!(stands(&store, &lost).status(), Status::Unknown, "after {second} s");
+    }
     assert_verified(&store);
 }
 

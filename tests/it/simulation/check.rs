@@ -185,7 +185,9 @@ fn check_bound(create: &Create, messages: &BTreeMap<MessageId, Message>, broken:
     };
     let owners = messages.values().filter(|message| message.attempt_with(sid).is_some()).count();
     if owners != 1 || !attempt.receipt.sids.contains(&sid) {
-        broken.push(format!("I3: {sid} is bound to {owners} messages: {}", story(&messages[&id.message])));
+        let owners: Vec<_> =
+            messages.values().filter(|message| message.attempt_with(sid).is_some()).map(story).collect();
+        broken.push(format!("I3: {sid} is bound to {} messages: {}", owners.len(), owners.join("\n")));
     }
     let (told, truth) = (attempt.receipt.word(), create.furthest());
     if told != truth {
