@@ -38,6 +38,7 @@ fn main() -> anyhow::Result<()> {
     std::thread::sleep(IDLE);
     let memory_mib = running.resident_mib()?;
     drop(running);
+    let starts = fresh.len() + again.len();
     let (fresh_ms, again_ms) = (median(fresh), median(again));
     println!("program           {size_mib:>8.1} MiB");
     println!("ready             {fresh_ms:>8.0} ms after its first start, {again_ms:.0} ms after another");
@@ -47,6 +48,7 @@ fn main() -> anyhow::Result<()> {
         Gate::at_most("ms until ready, first start, median", fresh_ms, 200.0),
         Gate::at_most("ms until ready, later starts, median", again_ms, 200.0),
         Gate::at_most("MiB resident when idle", memory_mib, 30.0),
+        Gate::at_least("starts that became ready", starts as f64, (2 * STARTS) as f64),
     ];
     let result = json!({
         "size_mib": size_mib, "ready_first_ms": fresh_ms, "ready_again_ms": again_ms, "resident_mib": memory_mib,

@@ -60,7 +60,8 @@ impl Listed {
     /// Says of every attempt whose answer was lost what the list proves. `wanted` are all attempts to that person of which
     /// nobody knows yet whether Twilio has them; `is_ours` knows the SIDs that belong to attempts of ours already.
     pub fn judge(&self, wanted: &[Wanted], is_ours: impl Fn(Sid) -> bool) -> Vec<Asked> {
-        let free: Vec<_> = self.messages.iter().filter(|found| found.sid().is_some_and(|sid| !is_ours(sid))).collect();
+        let is_free = |found: &&MessageResource| found.sid().is_some_and(|sid| !is_ours(sid)) && !was_refused(found);
+        let free: Vec<_> = self.messages.iter().filter(is_free).collect();
         let mut wanted: Vec<_> = wanted.iter().collect();
         wanted.sort_by_key(|wanted| wanted.started_at);
         let candidates: Vec<Vec<&MessageResource>> = wanted
@@ -112,6 +113,13 @@ impl Listed {
         let is_time = found.created_ms().is_none_or(|at| (first..=last).contains(&at));
         is_ours && is_sender && is_body && is_time && found.to.as_ref() == Some(&wanted.to)
     }
+}
+
+/// Whether it was turned away at the door: Twilio lists what it refuses, too, under a name that its answer does not tell.
+/// Nothing went out, so it proves nothing of an attempt that may have; and it may as well be one whose refusal we know.
+fn was_refused(found: &MessageResource) -> bool {
+    let is_api_error = found.error_code.is_some_and(|code| (20_000..30_000).contains(&code));
+    found.status == "failed" && found.date_sent.is_none() && is_api_error
 }
 
 /// Whether Twilio keeps no texts, so that nothing can be told by them.
@@ -222,6 +230,16 @@ mod tests {
     fn without_texts_nothing_is_decided() {
         let list = listed(vec![found(1, "", NOW)]);
         assert_eq!(verdicts(&list, &[wanted(1, "hello")]), [None]);
+    }
+
+    #[test]
+    fn what_twilio_refused_is_no_message_that_could_be_it() {
+        let refused = MessageResource { status: "failed".into(), error_code: Some(21_610), ..found(1, "hello", NOW) };
+        let list = listed(vec![refused.clone(), found(2, "hello", NOW)]);
+        assert_eq!(verdicts(&list, &[wanted(1, "hello")]), [Some(2)]);
+        assert_eq!(verdicts(&listed(vec![refused.clone()]), &[wanted(1, "hello")]), [Some(0)]);
+        let failed_later = MessageResource { error_code: Some(63_016), ..refused };
+        assert_eq!(verdicts(&listed(vec![failed_later]), &[wanted(1, "hello")]), [Some(1)]);
     }
 
     fn template(number: u8, order: &str) -> Wanted {
