@@ -7,8 +7,9 @@
 //!
 //! ```text
 //! roof       main  cli/  serve/  config/      argv, wiring, signals; config only gathers every room's own Options
-//! floor 4    http/   jobs/   emulator/        where the outside meets the inside
-//! floor 3    store/  twilio/                  each speaks to one outside thing: redb, Twilio
+//! floor 5    http/   jobs/   emulator/        where the outside meets the inside
+//! floor 4    backup                           what takes two rooms below
+//! floor 3    store/  archive/  twilio/        each speaks to one outside thing: redb, files, Twilio
 //! floor 2    contact  pause  metrics/         pure: people, what is held up, what one record adds to the numbers,
 //!            event  alert                     what is told, what is wrong
 //! floor 1    message/                         pure: no clock, no disk, no socket, no async
@@ -24,8 +25,10 @@
 //! | [`event`] | what the team's app and the pages are told | – |
 //! | [`alert`] | what is wrong right now, and what to do about it | – |
 //! | [`store`] | tables, `commit(batch, now)`, the writer thread as its shell and a keeper of the folder beside it (sentinel, room on the disk), snapshot reads, codec, verify | redb, bincode |
+//! | [`archive`] | sealed files: whole or not there, proven by a checksum | zstd |
+//! | [`backup`] | the whole store in a sealed file, and a data file made from one | – |
 //! | [`twilio`] | client, wire format, signature, webhook, outcome, transport | hmac, sha1, reqwest |
-//! | [`jobs`] | one loop, one file per job: send, reconcile (with `evidence`, which of Twilio's messages are ours, and `listen`, what people wrote) | – |
+//! | [`jobs`] | one loop, one file per job: send, reconcile (with `evidence`, which of Twilio's messages are ours, `listen`, what people wrote, and `adopt`, what was sent while a restored store knew nothing) | – |
 //! | [`http`] | every route on one page; webhooks, messages, metrics, events, pages, charts, one error table | actix-web, rust-embed, charts-rs |
 //! | [`emulator`] | a small, strict, forgetful Twilio that misbehaves by script; the only fake in the house | actix-web |
 //!
@@ -58,12 +61,18 @@
 //! `ask` fetches by SID, by list, or looks for an attempt whose answer was lost ([`jobs::evidence`]) →
 //! [`store::Write::Ask`] → report, absence, or the next date. [`jobs::listen`] lists what people wrote, likewise.
 //!
+//! *A restore.* [`backup::restore`] makes a data file from a backup → [`store::Write::Doubt`] pauses everything and counts what
+//! waited as handed over with its answer lost → it is looked for like any lost answer → `jobs::adopt` takes in what else
+//! was sent since → [`store::Write::CaughtUp`] ends the pause.
+//!
 //! *A message sent elsewhere.* A signed callback with a SID nobody has: one attempt, `origin` external, tracked, never
 //! retried. If an attempt of ours later claims that SID, the record is absorbed and its id leads to ours.
 //!
 //! *An inbound message.* The same door; stored once per SID, it opens the contact's window; answered with empty TwiML.
 
 pub mod alert;
+pub mod archive;
+pub mod backup;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -48,6 +48,25 @@ pub enum Cause {
     Failure(u32),
     /// Twilio refuses our credentials.
     Credentials(String),
+    /// A backup was restored: what happened since is not known yet.
+    Restored {
+        /// When the backup was taken.
+        taken_at: Time,
+    },
+}
+
+impl Cause {
+    /// What it says beside its kind: a person's note, Twilio's words, or what is being found out.
+    pub fn note(&self) -> Option<String> {
+        match self {
+            Self::Operator(note) => note.clone(),
+            Self::Failure(_) => None,
+            Self::Credentials(detail) => Some(detail.clone()),
+            Self::Restored { taken_at } => {
+                Some(format!("a backup of {taken_at} was restored: Twilio is asked what was sent since"))
+            }
+        }
+    }
 }
 
 /// A message that is let through to see whether a pause is over.

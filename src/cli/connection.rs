@@ -51,6 +51,14 @@ impl Reach {
         Ok(if is_demo { DEMO_DIR.into() } else { dir })
     }
 
+    /// The configuration, where one is named or stands in its usual place and --data does not say otherwise.
+    pub(super) fn config(&self) -> anyhow::Result<Option<Config>> {
+        match (&self.data, &self.config) {
+            (Some(_), None) => Ok(None),
+            (_, config) => Ok(Some(Config::load(config.as_deref())?)),
+        }
+    }
+
     /// Gets ready to speak; nothing is sent yet.
     pub(super) fn connect(&self) -> anyhow::Result<Connection> {
         match &self.url {
@@ -126,6 +134,12 @@ impl Connection {
     ) -> anyhow::Result<Value> {
         let request = self.request(Method::POST, path, query).timeout(ANSWER).header("Idempotency-Key", key).json(body);
         self.json(self.send(request).await?).await
+    }
+
+    /// Asks for a change that takes as long as it takes.
+    pub(super) async fn change_for_as_long(&self, method: Method, path: &str) -> anyhow::Result<Value> {
+        let response = self.send(self.request(method, path, &[])).await?;
+        self.json(response).await
     }
 
     /// Asks for a change that may be asked for twice; nothing, if bluetick has nothing to say about it.

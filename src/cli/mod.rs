@@ -3,6 +3,7 @@
 //! `serve`, `demo` and `emulate` are the programs themselves. The others are for the person beside them: they speak to a
 //! running bluetick through its local socket, or from afar with `--url` and `--api-key`.
 
+mod backup;
 mod check;
 mod connection;
 mod demo;
@@ -31,6 +32,7 @@ use std::sync::LazyLock;
 
 use clap::{Parser, Subcommand};
 
+pub use backup::{BackupArgs, BackupCommand};
 pub use check::CheckArgs;
 pub use connection::{DEMO_DIR, Reach};
 pub use demo::DemoArgs;
@@ -95,6 +97,8 @@ pub enum Command {
     Metrics(MetricsArgs),
     /// Recompute every number and index from the records: the difference must be nothing.
     Verify(VerifyArgs),
+    /// Make, list and check backups, and restore one.
+    Backup(BackupArgs),
     /// Say whether a webhook signature of Twilio's is right, without any network.
     Signature(SignatureArgs),
 }
@@ -119,6 +123,7 @@ impl Cli {
             Command::Logs(args) => logs::run(&args, out),
             Command::Metrics(args) => metrics::run(&args, out),
             Command::Verify(args) => verify::run(&args, out),
+            Command::Backup(args) => backup::run(&args, out),
             Command::Signature(args) => signature::run(&args, out),
         }
     }

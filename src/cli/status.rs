@@ -107,11 +107,8 @@ fn offline(store: &Store) -> anyhow::Result<Value> {
         all.merge(&snapshot.ever(sender)?, 1);
     }
     let pauses = snapshot.active_pauses()?.into_iter().map(|paused| {
-        let (code, note) = match paused.cause {
-            Cause::Operator(note) => (None, note),
-            Cause::Failure(code) => (Some(code), None),
-            Cause::Credentials(detail) => (None, Some(detail)),
-        };
+        let note = paused.cause.note();
+        let code = if let Cause::Failure(code) = paused.cause { Some(code) } else { None };
         let title = code.map(|code| explain(code).title);
         json!({"scope": paused.scope.to_string(), "since": paused.since.to_string(), "code": code, "title": title,
             "note": note})

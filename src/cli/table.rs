@@ -64,6 +64,17 @@ pub(super) fn percent(value: &Value) -> String {
     value.as_f64().map_or_else(|| "–".to_owned(), |share| format!("{:.1} %", share * 100.0))
 }
 
+/// Bytes in the unit that fits.
+pub(super) fn size(value: &Value) -> String {
+    let Some(bytes) = value.as_f64() else { return "–".to_owned() };
+    match bytes {
+        ..1e3 => format!("{bytes:.0} B"),
+        ..1e6 => format!("{:.1} kB", bytes / 1e3),
+        ..1e9 => format!("{:.1} MB", bytes / 1e6),
+        _ => format!("{:.1} GB", bytes / 1e9),
+    }
+}
+
 /// Milliseconds in the unit that fits.
 pub(super) fn span(value: &Value) -> String {
     let Some(ms) = value.as_f64() else { return "–".to_owned() };

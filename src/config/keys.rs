@@ -96,6 +96,12 @@ pub(super) static KEYS: &[Key] = &[
          this left, new sends are refused (507) while receipts still come home.",
     )
     .between(0.0, 4_096.0),
+    key("backup.keep", "How many backups are kept: the oldest go when a new one is whole (1 to 1000).").between(1.0, 1_000.0),
+    key(
+        "backup.dir",
+        "The folder of the backups; else backups in the data folder. A copy on another machine is what survives a fire.",
+    )
+    .example("\"/var/backups/bluetick\""),
     key(
         "twilio.api_url",
         "Where Twilio's API is: scheme and host, no path. Another one is for regions and for the emulator.",

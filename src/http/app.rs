@@ -1,6 +1,7 @@
 //! What every handler shares: the doors to the other rooms, what was configured, and how much came through.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,6 +9,7 @@ use tokio::sync::watch;
 
 use super::Options;
 use crate::alert::Board;
+use crate::backup;
 use crate::clock::{Clock, Time};
 use crate::message::{Address, Policy};
 use crate::store::Handle;
@@ -37,6 +39,10 @@ pub struct App {
     pub rates: BTreeMap<String, f64>,
     /// The same for every other sender.
     pub default_rate: f64,
+    /// Where backups go, and how many are kept.
+    pub backups: backup::Options,
+    /// The folder of the data file.
+    pub data_dir: PathBuf,
     /// When bluetick started.
     pub boot_at: Time,
     /// How much came through since then.

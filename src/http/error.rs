@@ -109,6 +109,8 @@ codes! {
     Stopping = "stopping" 503 "bluetick is stopping";
     /// The disk failed.
     StorageFailed = "storage_failed" 503 "The data file cannot be used";
+    /// A backup could not be made or read.
+    BackupFailed = "backup_failed" 500 "The backup could not be made";
     /// The disk is nearly full.
     StorageFull = "storage_full" 507 "The disk is nearly full";
     /// Something must be configured first.

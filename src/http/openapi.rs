@@ -8,8 +8,8 @@ use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    contacts, events, failures, health, inbound, messages, metrics, opt_outs, pauses, prometheus, retries, senders,
-    status, verify,
+    backups, contacts, events, failures, health, inbound, messages, metrics, opt_outs, pauses, prometheus, retries,
+    senders, status, verify,
 };
 
 #[derive(OpenApi)]
@@ -44,6 +44,8 @@ use super::{
         events::list,
         status::show,
         verify::show,
+        backups::list,
+        backups::create,
         health::live,
         health::ready,
         prometheus::scrape,

@@ -9,8 +9,8 @@ use actix_web::web::{ServiceConfig, delete, post, put, resource, route, scope, t
 use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, Route};
 
 use super::{
-    auth, charts, contacts, events, failures, health, inbound, messages, metrics, openapi, opt_outs, pages, pauses,
-    prometheus, retries, senders, status, verify, webhooks,
+    auth, backups, charts, contacts, events, failures, health, inbound, messages, metrics, openapi, opt_outs, pages,
+    pauses, prometheus, retries, senders, status, verify, webhooks,
 };
 
 /// Adds every route.
@@ -72,7 +72,12 @@ fn data(service: &mut ServiceConfig) {
         .service(reading("/errors/{code}", failures::one))
         .service(reading("/events", events::list))
         .service(reading("/status", status::show))
-        .service(reading("/verify", verify::show));
+        .service(reading("/verify", verify::show))
+        .service(
+            reading("/backups", backups::list)
+                .route(post().to(backups::create))
+                .default_service(only("GET, HEAD, POST")),
+        );
 }
 
 fn admin_data(service: &mut ServiceConfig) {

@@ -127,7 +127,7 @@ fn for_all(paused: &Paused) -> Option<String> {
         (_, Cause::Operator(Some(note))) => Some(format!("somebody paused everything: {note}")),
         (_, Cause::Operator(None)) => Some("somebody paused everything".to_owned()),
         (_, Cause::Failure(code)) => Some(format!("every message would fail with {code} ({})", explain(*code).title)),
-        (_, Cause::Credentials(detail)) => Some(detail.clone()),
+        (_, cause @ (Cause::Credentials(_) | Cause::Restored { .. })) => cause.note(),
     }
 }
 

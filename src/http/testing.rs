@@ -71,6 +71,8 @@ impl House {
             policy: Policy::default(),
             rates: [(SENDER.to_owned(), 20.0)].into(),
             default_rate: 10.0,
+            backups: Default::default(),
+            data_dir: options.dir.clone(),
             boot_at: START,
             tally: Tally::default(),
             shutdown: watch::Sender::new(false),

@@ -1,5 +1,6 @@
 //! What bluetick does by itself: one loop, one file per job.
 
+pub mod adopt;
 pub mod evidence;
 pub mod listen;
 mod pace;

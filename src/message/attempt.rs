@@ -57,6 +57,10 @@ impl Form {
     }
 }
 
+/// The start of bluetick that made an attempt of which nobody knows whether it was made at all: a restored store fears that
+/// what waited when its backup was taken was sent since.
+pub const FEARED: u64 = 0;
+
 /// One attempt of a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {

@@ -17,7 +17,7 @@ mod standing;
 mod status;
 
 pub use address::{Address, BadAddress};
-pub use attempt::{Attempt, Form, Handing};
+pub use attempt::{Attempt, FEARED, Form, Handing};
 pub use draft::{Category, Content, Draft, Flaw, MAX_BODY, Priority, Template, Wish};
 pub use fact::{Fact, Hold, Journal, MAX_ROWS, Row, Source, Wait, Why};
 pub use failure::{Class, Failure, Job, OptOut, Pause, all as all_failures, explain};

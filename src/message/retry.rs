@@ -3,7 +3,7 @@
 //! Invariant: another attempt follows only proof that the last one was refused, failed in a class that a retry helps, or
 //! is absent at Twilio (P3). The decision is itself a fact, so that replaying a journal asks no policy.
 
-use super::attempt::{Attempt, Form, Handing};
+use super::attempt::{Attempt, FEARED, Form, Handing};
 use super::draft::Content;
 use super::fact::{Fact, Hold, Why};
 use super::failure::{Class, Failure, Pause, explain};
@@ -96,7 +96,10 @@ impl Message {
 
     /// Twilio has no trace of the attempt: it is sent again, once; then a person decides.
     fn after_absence(&self, attempt: &Attempt, policy: &Policy, now: Time) -> Fact {
-        let attempt = attempt.number;
+        let (was_feared, attempt) = (attempt.boot == FEARED, attempt.number);
+        if was_feared {
+            return Fact::Retried { attempt, due: now, why: Why::Absence };
+        }
         match self.draft.on_unknown.unwrap_or(policy.on_unknown) {
             OnUnknown::ResendIfAbsent if self.resends() == 0 => Fact::Retried { attempt, due: now, why: Why::Absence },
             OnUnknown::ResendIfAbsent | OnUnknown::Hold => Fact::Held { why: Hold::Unknown },

@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing here changes anything.
 
-use super::attempt::{Attempt, Form, Handing};
+use super::attempt::{Attempt, FEARED, Form, Handing};
 use super::draft::{Content, Priority, Template};
 use super::failure::{Class, explain};
 use super::id::Sid;
@@ -174,7 +174,7 @@ impl Message {
 
     /// How many attempts were sent again because Twilio had no trace of them.
     pub fn resends(&self) -> usize {
-        self.attempts.iter().filter(|attempt| attempt.is_written_off).count()
+        self.attempts.iter().filter(|attempt| attempt.is_written_off && attempt.boot != FEARED).count()
     }
 
     /// Its place in the queue: urgent ones have a lane of their own.

@@ -25,7 +25,7 @@ use crate::config::{Config, Mode};
 use crate::http::{self, App, Listeners, Tally};
 use crate::jobs::{reconcile, send};
 use crate::message::Address;
-use crate::store::{self, Handle, Recover, Write, Written};
+use crate::store::{self, Doubt, Handle, Recover, Write, Written};
 use crate::twilio::{Client, Webhook};
 
 pub use demo::demo;
@@ -92,6 +92,7 @@ impl House {
         let clock = store.clock();
         let boot = rand::random();
         recover(&store, boot).await?;
+        doubt(&store).await?;
         let rates = introduce(&store, &config).await?;
         let board = Board::default();
         let url = format!("http://{}", listeners.address()?);
@@ -206,6 +207,18 @@ async fn recover(store: &Handle, boot: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// After a restore, what waited may have been sent since the backup was taken: nothing goes before that is known.
+async fn doubt(store: &Handle) -> anyhow::Result<()> {
+    let mut all = 0;
+    while let Written::Doubted(some @ 1..) = store.write(Write::Doubt(Doubt { random: rand::random() })).await? {
+        all += some;
+    }
+    if all > 0 {
+        tracing::warn!(all, "restored from a backup: what waited is looked for at Twilio before it goes");
+    }
+    Ok(())
+}
+
 /// Gives the configured senders their numbers, and keys their rates by them.
 async fn introduce(store: &Handle, config: &Config) -> anyhow::Result<BTreeMap<u32, f64>> {
     let named = config.senders.iter().map(|sender| Ok((spoken(&sender.address)?, sender.rate_per_s)));
@@ -248,6 +261,8 @@ fn app(config: &Config, store: &Handle, board: &Board, clock: &Clock) -> App {
         policy: config.policy(),
         rates: rates.collect(),
         default_rate: config.sending.rate_per_s,
+        backups: config.backup.clone(),
+        data_dir: config.store.dir.clone(),
         boot_at: clock.now(),
         tally: Tally::default(),
         shutdown: watch::channel(false).0,

@@ -84,6 +84,15 @@ impl<'txn> Batch<'txn> {
         Ok(())
     }
 
+    /// Lets a loaded message take in a fact of an earlier time, from which nothing follows yet.
+    pub(super) fn apply_at(&mut self, id: MessageId, fact: Fact, source: Source, at: Time) -> Result<(), StoreError> {
+        let Some(Touched { message, has_changed, .. }) = self.messages.get_mut(&id) else { return Ok(()) };
+        *has_changed = true;
+        let change = message.apply(fact, source, at);
+        let told = Told::of(message, &change);
+        self.tell(told)
+    }
+
     /// Lets a loaded message take a fact in, does what follows by itself, and tells of it once.
     pub(super) fn apply(&mut self, id: MessageId, fact: Fact, source: Source) -> Result<Option<Change>, StoreError> {
         let now = self.now;

@@ -17,6 +17,7 @@ use super::listening;
 use super::memory::{Memory, Numbers};
 use super::read::Snapshot;
 use super::report;
+use super::restored;
 use super::sentinel::Sentinel;
 use super::steer;
 use super::sums::{self, Log};
@@ -30,7 +31,7 @@ use crate::pause::{Paused, Scope};
 use crate::sabotage::{Bug, is_planted};
 
 /// Where a file's name stands.
-const INSTANCE: &str = "instance";
+pub(super) const INSTANCE: &str = "instance";
 /// How often closing waits for a reader that is just beginning: each holds the file for microseconds.
 const CLOSING: usize = 10_000;
 
@@ -245,6 +246,8 @@ fn decide(batch: &mut Batch<'_>, write: Write) -> Result<Written, StoreError> {
         Write::OptOut(wish) => steer::opt(batch, wish),
         Write::Listened(listened) => listening::listened(batch, listened),
         Write::Recover(recover) => self::recover(batch, recover),
+        Write::Doubt(doubt) => restored::doubt(batch, doubt),
+        Write::CaughtUp => restored::settle(batch),
         Write::Introduce(names) => {
             let numbers = names.iter().map(|name| batch.sender(name)).collect::<Result<_, _>>()?;
             Ok(Written::Introduced(numbers))

@@ -10,6 +10,7 @@ mod claim;
 mod codec;
 mod commit;
 mod consequences;
+mod dump;
 mod footprint;
 mod keeper;
 mod listening;
@@ -18,6 +19,7 @@ mod memory;
 mod pairs;
 mod read;
 mod report;
+mod restored;
 mod sentinel;
 mod steer;
 mod sums;
@@ -30,12 +32,14 @@ use serde::{Deserialize, Serialize};
 
 pub use codec::{SCHEMA, Unreadable, decode, encode};
 pub use commit::Store;
+pub use dump::{BadDump, Head, dump, inspect, load, read_head};
 pub use listening::Listening;
 pub use read::{Filter, Page, Person, Snapshot};
+pub use restored::Restored;
 pub use tables::Tier;
 pub use verbs::{
-    Accept, Asked, Claim, Claimed, Direction, Heard, IdempotencyKey, Inbound, Listened, OptingOut, Recorded, Recover,
-    Report, Retry, Settle, Steer, Turn, Write, Written,
+    Accept, Asked, Claim, Claimed, Direction, Doubt, Heard, IdempotencyKey, Inbound, Listened, OptingOut, Recorded,
+    Recover, Report, Retry, Settle, Steer, Turn, Write, Written,
 };
 pub use verify::{Difference, Findings, verify};
 pub use writer::{Handle, Wake, run, start};

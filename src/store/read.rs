@@ -9,6 +9,7 @@ use super::StoreError;
 use super::codec::decode;
 use super::commit::{answered_under, canonical};
 use super::listening::Listening;
+use super::restored::{self, Restored};
 use super::sums::{self, Log};
 use super::tables::{self, Tier};
 use super::verbs::{IdempotencyKey, Inbound, Written};
@@ -274,6 +275,17 @@ impl Snapshot {
     pub fn ever(&self, sender: u32) -> Result<Cell, StoreError> {
         let cells = self.cells(sender, Tier::Ever, Time(0), Time(1))?;
         Ok(cells.into_iter().next().map(|(_, cell)| cell).unwrap_or_default())
+    }
+
+    /// What this store was made from, until all that happened since is known.
+    pub fn restored(&self) -> Result<Option<Restored>, StoreError> {
+        let meta = self.txn.open_table(tables::META)?;
+        Ok(meta.get(restored::KEY)?.map(|bytes| decode(bytes.value())).transpose()?)
+    }
+
+    /// Whether there is any attempt of which nobody knows if Twilio has it.
+    pub fn has_undecided(&self) -> Result<bool, StoreError> {
+        Ok(self.txn.open_table(tables::FLIGHTS)?.first()?.is_some())
     }
 
     /// Events after number `after`, oldest first.

@@ -5,6 +5,7 @@
 
 use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, TableError, WriteTransaction};
 
+use super::StoreError;
 use crate::clock::Time;
 use crate::message::{MessageId, Priority, Step};
 
@@ -78,11 +79,25 @@ impl<'txn, K: redb::Key + 'static, V: redb::Value + 'static> Lazy<'txn, K, V> {
     }
 }
 
+/// Something that is done with every table, whatever its keys and values are.
+pub(super) trait EachTable {
+    fn table<K: redb::Key + 'static, V: redb::Value + 'static>(
+        &mut self,
+        definition: TableDefinition<'static, K, V>,
+    ) -> Result<(), StoreError>;
+}
+
 macro_rules! tables {
     ($($field:ident: $key:ty => $value:ty = $definition:ident;)*) => {
         /// All tables, for writing.
         pub(super) struct Tables<'txn> {
             $(pub(super) $field: Lazy<'txn, $key, $value>,)*
+        }
+
+        /// Does something with every table.
+        pub(super) fn each(with: &mut impl EachTable) -> Result<(), StoreError> {
+            $(with.table($definition)?;)*
+            Ok(())
         }
 
         impl<'txn> Tables<'txn> {

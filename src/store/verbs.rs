@@ -40,6 +40,10 @@ pub enum Write {
     Listened(Listened),
     /// After a start: attempts that lost their owner become unknown.
     Recover(Recover),
+    /// After a restore: what waited may have been sent since the backup was taken.
+    Doubt(Doubt),
+    /// After a restore: all that happened since is known.
+    CaughtUp,
     /// Make sure that these senders have numbers.
     Introduce(Vec<String>),
 }
@@ -79,6 +83,8 @@ pub enum Written {
     NotFound,
     /// How many attempts lost their owner.
     Recovered(usize),
+    /// How many messages are looked for now; there may be more, unless there was none.
+    Doubted(usize),
     /// The numbers of the senders.
     Introduced(Vec<u32>),
 }
@@ -281,6 +287,13 @@ pub struct Listened {
 pub struct Recover {
     /// Attempts of other starts than this one have no owner.
     pub boot: u64,
+}
+
+/// After a restore: what waited may have been sent since the backup was taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Doubt {
+    /// For the names of the attempts that may have been made.
+    pub random: [u8; 16],
 }
 
 /// What a person wrote to us: a record of its own, idempotent by its SID.

@@ -13,7 +13,7 @@ const FLOORS: [&[&str]; 7] = [
     &["message", "keyring"],
     &["contact", "pause", "metrics", "event", "alert"],
     &["store", "archive", "twilio", "endpoint"],
-    &["golive"],
+    &["golive", "backup"],
     &["http", "jobs", "emulator"],
     &["main", "cli", "serve", "config"],
 ];

@@ -2,6 +2,7 @@
 
 mod architecture;
 mod asking;
+mod backup;
 mod claims;
 mod codec;
 mod crash;

@@ -65,6 +65,7 @@ function what(scope) {
 
 function why({ cause, code, title, note }) {
   if (cause === 'operator') return note ? `Someone paused it: “${note}”.` : 'Someone paused it.';
+  if (cause === 'restored') return `${note[0].toUpperCase()}${note.slice(1)}.`;
   if (cause === 'credentials') return `Twilio refuses the credentials${note ? `: ${note}` : ''}.`;
   return h('span', {}, 'Because of ', h('a', { href: `/messages?code=${code}`, class: 'code' }, code), ` ${title ?? note ?? ''}.`);
 }

@@ -19,7 +19,8 @@ pub(in crate::http) struct PauseView {
     #[schema(example = "sender:whatsapp:+15550001111")]
     scope: String,
     since: String,
-    /// `operator`, `failure` (of a message, with `code`) or `credentials` (which Twilio refuses).
+    /// `operator`, `failure` (of a message, with `code`), `credentials` (which Twilio refuses) or
+    /// `restored` (from a backup: what was sent since is being found out).
     #[schema(example = "failure")]
     cause: &'static str,
     /// The error code that brought it about.
@@ -39,11 +40,13 @@ pub(in crate::http) struct PauseView {
 
 impl PauseView {
     pub(in crate::http) fn of(paused: &Paused, snapshot: &Snapshot, waiting: &Waiting) -> Result<Self, StoreError> {
-        let (cause, code, note) = match &paused.cause {
-            Cause::Operator(note) => ("operator", None, note.clone()),
-            Cause::Failure(code) => ("failure", Some(*code), None),
-            Cause::Credentials(detail) => ("credentials", None, Some(detail.clone())),
+        let (cause, code) = match paused.cause {
+            Cause::Operator(_) => ("operator", None),
+            Cause::Failure(code) => ("failure", Some(code)),
+            Cause::Credentials(_) => ("credentials", None),
+            Cause::Restored { .. } => ("restored", None),
         };
+        let note = paused.cause.note();
         let failure = code.map(explain);
         Ok(Self {
             scope: paused.scope.to_string(),

@@ -19,13 +19,13 @@ use tokio::time::{Instant, sleep_until};
 
 pub use self::ask::{Learned, ask};
 pub use self::plan::{Ask, Target, plan};
-use super::listen;
 use super::wait;
+use super::{adopt, listen};
 use crate::alert::{Alert, Board, PAUSED};
 use crate::clock::Clock;
 use crate::message::{Policy, Priority};
 use crate::pause::{Cause, Paused, Scope};
-use crate::store::{self, StoreError, Write};
+use crate::store::{self, Restored, StoreError, Write};
 use crate::twilio::{Client, ClientError};
 
 /// Questions of one kind that wait for their answers at once.
@@ -203,6 +203,12 @@ impl Asking {
             true => listen::all(&snapshot, clock.now())?,
             false => listen::plan(&snapshot, policy, clock.now())?,
         };
+        if let Some(restored) = adopt::is_due(&snapshot)? {
+            match self.catch_up(restored).await {
+                Ok(()) => tracing::info!("all that was sent since the backup is known: sending goes on"),
+                Err(trouble) => round.trouble = Some(trouble),
+            }
+        }
         for hearing in due {
             self.beat.wait(Duration::ZERO).await;
             let snapshot = store.read()?;
@@ -221,6 +227,21 @@ impl Asking {
         }
         is_first.set(is_first.get() && round.trouble.is_some());
         Ok(round)
+    }
+
+    /// After a restore: takes in what was sent since the backup was made.
+    async fn catch_up(&self, restored: Restored) -> Result<(), Trouble> {
+        let Job { store, client, .. } = &self.job;
+        self.beat.wait(Duration::ZERO).await;
+        let snapshot = store.read()?;
+        // A disk that cannot be read proves nothing: then nothing is taken in twice.
+        let is_known = |sid| snapshot.message_by_sid(sid).map_or(true, |found| found.is_some());
+        let writes = adopt::ask(client, restored, is_known, rand::random, async |least| self.beat.wait(least).await);
+        // What was sent is taken in before the pause ends.
+        for write in writes.await? {
+            self.write_one(&write).await?;
+        }
+        Ok(())
     }
 
     async fn write(&self, writes: impl Iterator<Item = Write>) -> Result<(), Trouble> {
@@ -281,6 +302,9 @@ fn announce(board: &Board, pauses: &[Paused]) {
         return;
     }
     let name = |paused: &&Paused| match (&paused.scope, &paused.cause) {
+        (Scope::All, Cause::Restored { .. }) => {
+            "everything, until it is known what was sent since the backup".to_owned()
+        }
         (Scope::All, _) => "everything, by an operator".to_owned(),
         (scope, Cause::Failure(code)) => format!("{scope}, because of error {code}"),
         (scope, _) => format!("{scope}, by an operator"),

@@ -1,0 +1,157 @@
+//! Backups: the whole store in one sealed file, made beside the working house, and a data file made from one.
+//!
+//! Invariant: a backup is listed only when it is whole and flushed. A restore makes a new data file beside and names it last;
+//! it replaces none.
+//! Not here: what a restored store does first (`store`, `jobs`).
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::archive::{self, Broken, Sealing};
+use crate::clock::Time;
+use crate::store::{self, BadDump, FILE, Head, Snapshot, StoreError};
+
+/// What a backup's name ends in: `zstdcat` reads it.
+const ENDING: &str = ".backup.zst";
+/// The folder of backups inside the data folder, where no other is named.
+pub const FOLDER: &str = "backups";
+
+/// The `[backup]` section.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Options {
+    /// The folder of the backups; else `backups` in the data folder. A copy on another machine is what survives a fire.
+    pub dir: Option<PathBuf>,
+    /// How many backups are kept: the oldest go when a new one is whole (1 to 1000).
+    pub keep: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { dir: None, keep: 14 }
+    }
+}
+
+impl Options {
+    /// Where backups are.
+    pub fn folder(&self, data: &Path) -> PathBuf {
+        self.dir.clone().unwrap_or_else(|| data.join(FOLDER))
+    }
+}
+
+/// A backup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backup {
+    /// Where.
+    pub path: PathBuf,
+    /// How large.
+    pub bytes: u64,
+    /// What it says of itself.
+    pub head: Head,
+}
+
+/// Why there is no backup, or none that can be restored.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// Its file or folder cannot be used.
+    #[error("{0}: {1}")]
+    File(PathBuf, std::io::Error),
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It is damaged.
+    #[error(transparent)]
+    Broken(#[from] Broken),
+    /// It is none, or not whole.
+    #[error("{0}: {1}")]
+    Bad(PathBuf, BadDump),
+    /// There is a data file already.
+    #[error(
+        "{0} is there already: a restore replaces nothing; name an empty folder with --data, or move that file away"
+    )]
+    InTheWay(PathBuf),
+}
+
+/// Makes a backup in a folder. `progress` hears how many of how many rows were written.
+pub fn create(
+    snapshot: &Snapshot,
+    dir: &Path,
+    now: Time,
+    progress: impl FnMut(u64, u64),
+) -> Result<Backup, BackupError> {
+    use std::os::unix::fs::DirBuilderExt;
+    let at = |path: &Path| {
+        let path = path.to_owned();
+        move |error| BackupError::File(path, error)
+    };
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(at(dir))?;
+    let path = dir.join(format!("bluetick-{}{ENDING}", stamp(now)));
+    let mut sealing = Sealing::begin(&path).map_err(at(&path))?;
+    let head = store::dump(snapshot, now, &mut sealing, progress)?;
+    sealing.flush().map_err(at(&path))?;
+    let sealed = sealing.seal().map_err(at(&path))?;
+    Ok(Backup { path, bytes: sealed.bytes, head })
+}
+
+/// `20261125T233600.123Z`, so that names sort by time.
+fn stamp(now: Time) -> String {
+    now.to_string().chars().filter(|letter| !matches!(letter, '-' | ':')).collect()
+}
+
+/// The backups of a folder, newest first; those that cannot be read are left out.
+pub fn list(dir: &Path) -> Result<Vec<Backup>, BackupError> {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(|error| BackupError::File(dir.to_owned(), error))?,
+    };
+    let is_backup = |path: &PathBuf| path.to_string_lossy().ends_with(ENDING) && archive::checksum_of(path).exists();
+    let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(is_backup).collect();
+    paths.sort_unstable_by(|one, other| other.cmp(one));
+    Ok(paths.into_iter().filter_map(|path| glance(path).ok()).collect())
+}
+
+/// A backup's own words, without looking at the rest of it.
+fn glance(path: PathBuf) -> Result<Backup, BackupError> {
+    let file = |error| BackupError::File(path.clone(), error);
+    let bytes = fs::metadata(&path).map_err(file)?.len();
+    let head = archive::peek(&path, |input| store::read_head(input)).map_err(file)?;
+    let head = head.map_err(|error| BackupError::Bad(path.clone(), error))?;
+    Ok(Backup { path, bytes, head })
+}
+
+/// Whether a backup is whole: every byte against its checksum, and every row as a restore would read it.
+pub fn verify(path: &Path) -> Result<Backup, BackupError> {
+    let head = store::inspect(&mut archive::open(path)?).map_err(|error| BackupError::Bad(path.to_owned(), error))?;
+    let bytes = fs::metadata(path).map_err(|error| BackupError::File(path.to_owned(), error))?.len();
+    Ok(Backup { path: path.to_owned(), bytes, head })
+}
+
+/// Makes the data file of a folder that has none.
+pub fn restore(path: &Path, dir: &Path, now: Time) -> Result<Backup, BackupError> {
+    use std::os::unix::fs::DirBuilderExt;
+    let backup = verify(path)?;
+    let in_folder = |error| BackupError::File(dir.to_owned(), error);
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(in_folder)?;
+    let file = dir.join(FILE);
+    if file.exists() {
+        return Err(BackupError::InTheWay(file));
+    }
+    store::load(&mut archive::open(path)?, dir, now).map_err(|error| BackupError::Bad(path.to_owned(), error))?;
+    Ok(backup)
+}
+
+/// Removes the oldest backups of a folder; says how many went.
+pub fn prune(dir: &Path, keep: usize) -> Result<usize, BackupError> {
+    let mut removed = 0;
+    for backup in list(dir)?.into_iter().skip(keep.max(1)) {
+        // Without its checksum it is no backup any more, should a crash come between the two.
+        for path in [archive::checksum_of(&backup.path), backup.path] {
+            fs::remove_file(&path).map_err(|error| BackupError::File(path.clone(), error))?;
+        }
+        removed += 1;
+    }
+    Ok(removed)
+}

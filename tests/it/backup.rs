@@ -1,0 +1,160 @@
+//! Backups: whole or refused, and a restored store that fears what it cannot know.
+
+use std::fs;
+
+use bluetick::backup::{self, BackupError};
+use bluetick::clock::Time;
+use bluetick::message::{Content, Draft, Fact, Source, Status, Template, Word};
+use bluetick::pause::{Cause, Scope};
+use bluetick::store::{
+    Asked, BadDump, Doubt, FILE, Filter, Heard, Recover, Settle, Store, Write, Written, dump, inspect,
+};
+
+use crate::support::{
+    Folder, accept, assert_verified, claim, draft, get, inbound, last_attempt, one, person, report, sent, sid,
+};
+
+const START: Time = Time(1_800_000_000_000);
+const LATER: Time = Time(1_800_003_600_000);
+
+/// One of each: read, waiting, in flight, held, and a letter.
+fn lived(folder: &Folder) -> Store {
+    let mut store = folder.store();
+    accept(&mut store, draft(person(1)), 1, START);
+    let attempt = last_attempt(&claim(&mut store, START)[0]);
+    one(&mut store, sent(attempt, sid(1)), START);
+    one(&mut store, report(Some(attempt), sid(1), Word::Read, None), START);
+    accept(&mut store, draft(person(2)), 2, START);
+    claim(&mut store, START);
+    accept(&mut store, draft(person(3)), 3, START);
+    one(&mut store, inbound(9, "whatsapp:+4915100000001", &[]), START);
+    store
+}
+
+fn restored(folder: &Folder) -> Store {
+    let backups = folder.0.join("backups");
+    let store = lived(folder);
+    let made =
+        backup::create(&store.read().expect("it can be read"), &backups, START, |_, _| ()).expect("there is room");
+    drop(store);
+    let again = folder.0.join("again");
+    backup::restore(&made.path, &again, LATER).expect("it is whole");
+    Store::open(&again.join(FILE), 16 << 20).expect("it is a data file")
+}
+
+fn doubt(store: &mut Store) -> usize {
+    match one(store, Write::Doubt(Doubt { random: [7; 16] }), LATER) {
+        Written::Doubted(some) => some,
+        other => panic!("not doubted: {other:?}"),
+    }
+}
+
+#[test]
+fn a_stream_that_is_cut_off_or_goes_on_is_refused() {
+    let folder = Folder::new();
+    let store = lived(&folder);
+    let mut stream = Vec::new();
+    let head =
+        dump(&store.read().expect("it can be read"), START, &mut stream, |_, _| ()).expect("memory can be written");
+    assert_eq!((head.messages, head.inbound, head.schema), (3, 1, 1));
+    assert_eq!(inspect(&mut &stream[..]).expect("it is whole"), head);
+    for length in 0..stream.len() {
+        assert!(
+            matches!(inspect(&mut &stream[..length]), Err(BadDump::Broken(_))),
+            "{length} bytes were taken for all"
+        );
+    }
+    let more = [&stream[..], b"x"].concat();
+    assert!(matches!(inspect(&mut &more[..]), Err(BadDump::Broken(_))));
+    let later = String::from_utf8_lossy(&stream).replacen("\"schema\":1", "\"schema\":9", 1);
+    assert!(matches!(inspect(&mut later.as_bytes()), Err(BadDump::Later(_))));
+}
+
+#[test]
+fn a_restore_replaces_nothing_and_leaves_nothing_half() {
+    let folder = Folder::new();
+    let backups = folder.0.join("backups");
+    let store = lived(&folder);
+    let made =
+        backup::create(&store.read().expect("it can be read"), &backups, START, |_, _| ()).expect("there is room");
+    drop(store);
+    assert!(matches!(backup::restore(&made.path, &folder.0, LATER), Err(BackupError::InTheWay(_))));
+    let mut bytes = fs::read(&made.path).expect("it is there");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&made.path, bytes).expect("it can be written");
+    let again = folder.0.join("again");
+    assert!(matches!(backup::restore(&made.path, &again, LATER), Err(BackupError::Broken(_))));
+    assert!(!again.join(FILE).exists());
+}
+
+#[test]
+fn only_the_newest_backups_are_kept_and_only_whole_ones_are_listed() {
+    let folder = Folder::new();
+    let backups = folder.0.join("backups");
+    let store = lived(&folder);
+    let snapshot = store.read().expect("it can be read");
+    for hour in 0..5 {
+        backup::create(&snapshot, &backups, Time(START.0 + hour * 3_600_000), |_, _| ()).expect("there is room");
+    }
+    fs::write(backups.join("bluetick-29990101T000000.000Z.backup.zst.part"), "half").expect("it can be written");
+    assert_eq!(backup::prune(&backups, 3).expect("they can be removed"), 2);
+    let kept = backup::list(&backups).expect("it can be read");
+    let hours = kept.iter().map(|one| (one.head.taken_at_ms - START.0) / 3_600_000).collect::<Vec<_>>();
+    assert_eq!(hours, [4, 3, 2]);
+}
+
+#[test]
+fn what_waited_or_was_in_flight_is_unknown_and_nothing_goes_before_that_is_settled() {
+    let folder = Folder::new();
+    let mut store = restored(&folder);
+    assert!(matches!(one(&mut store, Write::Recover(Recover { boot: 8 }), LATER), Written::Recovered(1)));
+    assert_eq!((doubt(&mut store), doubt(&mut store)), (1, 0));
+    let snapshot = store.read().expect("it can be read");
+    let statuses = snapshot.messages(&Filter::default(), None, 10).expect("it can be read").rows;
+    let statuses = statuses.iter().map(|message| message.status()).collect::<Vec<_>>();
+    assert_eq!(statuses, [Status::Unknown, Status::Unknown, Status::Twilio(Word::Read)]);
+    let paused = snapshot.active_pauses().expect("it can be read");
+    assert_eq!((&paused[0].scope, &paused[0].cause), (&Scope::All, &Cause::Restored { taken_at: START }));
+    assert!(
+        snapshot.restored().expect("it can be read").is_some() && snapshot.has_undecided().expect("it can be read")
+    );
+    accept(&mut store, draft(person(4)), 4, LATER);
+    assert!(claim(&mut store, LATER).is_empty(), "what is new waits as well");
+    assert_verified(&store);
+}
+
+#[test]
+fn what_only_waited_goes_when_it_is_provably_not_there_however_often_that_happens_and_whatever_its_policy_is() {
+    let folder = Folder::new();
+    let mut store = restored(&folder);
+    doubt(&mut store);
+    let filter = Filter { to: Some(person(3).to_string()), ..Filter::default() };
+    let feared =
+        store.read().and_then(|snapshot| snapshot.messages(&filter, None, 1)).expect("it can be read").rows.remove(0);
+    assert_eq!(feared.attempts[0].started_at, START, "it may have been sent from the backup's moment on");
+    let late = Time(LATER.0 + 600_000);
+    one(&mut store, Write::Ask(Asked { attempt: last_attempt(&feared), heard: Heard::NotListed, at: late }), late);
+    assert_eq!(get(&store.read().expect("it can be read"), feared.id).status(), Status::Pending);
+    assert!(matches!(one(&mut store, Write::CaughtUp, late), Written::Resumed(true)));
+    let again = claim(&mut store, late).remove(0);
+    assert_eq!((again.id, again.resends()), (feared.id, 0), "nothing was sent yet, so nothing was sent again");
+    let fact = Fact::Sent { attempt: 2, sid: sid(5), word: Word::Queued, ask_at: late };
+    one(&mut store, Write::Settle(Settle { attempt: last_attempt(&again), fact, source: Source::Job }), late);
+    assert_verified(&store);
+}
+
+#[test]
+fn free_text_with_a_fallback_is_looked_for_in_either_form() {
+    let folder = Folder::new();
+    let mut store = folder.store();
+    let fallback = Template { sid: format!("HX{:032x}", 1), variables: Default::default() };
+    let wish = Draft { fallback: Some(fallback.clone()), ..draft(person(1)) };
+    accept(&mut store, wish, 1, START);
+    let made = backup::create(&store.read().expect("it can be read"), &folder.0.join("b"), START, |_, _| ());
+    backup::restore(&made.expect("there is room").path, &folder.0.join("again"), LATER).expect("it is whole");
+    let mut store = Store::open(&folder.0.join("again").join(FILE), 16 << 20).expect("it is a data file");
+    assert_eq!(doubt(&mut store), 1);
+    let message = store.read().and_then(|snapshot| snapshot.undecided(1)).expect("it can be read").remove(0);
+    assert_eq!(message.content(message.attempts[0].form), Content::Template(fallback));
+}
