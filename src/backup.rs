@@ -7,6 +7,7 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -25,13 +26,15 @@ pub const FOLDER: &str = "backups";
 pub struct Options {
     /// The folder of the backups; else `backups` in the data folder. A copy on another machine is what survives a fire.
     pub dir: Option<PathBuf>,
+    /// When a backup is made by itself, as a cron line in UTC: second minute hour day month weekday; empty for never.
+    pub schedule: String,
     /// How many backups are kept: the oldest go when a new one is whole (1 to 1000).
     pub keep: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { dir: None, keep: 14 }
+        Self { dir: None, schedule: "0 30 3 * * *".to_owned(), keep: 14 }
     }
 }
 
@@ -53,6 +56,9 @@ pub struct Backup {
     pub head: Head,
 }
 
+/// Its name among the runs of jobs.
+pub const NAME: &str = "backup";
+
 /// Why there is no backup, or none that can be restored.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
@@ -68,6 +74,9 @@ pub enum BackupError {
     /// It is none, or not whole.
     #[error("{0}: {1}")]
     Bad(PathBuf, BadDump),
+    /// The work ended before its time.
+    #[error("the backup was cut off: {0}")]
+    CutOff(String),
     /// There is a data file already.
     #[error(
         "{0} is there already: a restore replaces nothing; name an empty folder with --data, or move that file away"
@@ -94,6 +103,15 @@ pub fn create(
     sealing.flush().map_err(at(&path))?;
     let sealed = sealing.seal().map_err(at(&path))?;
     Ok(Backup { path, bytes: sealed.bytes, head })
+}
+
+/// Makes a backup, and removes the oldest one too many. Whoever comes while one is being made waits for it.
+pub fn renew(snapshot: &Snapshot, dir: &Path, keep: usize, now: Time) -> Result<Backup, BackupError> {
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let made = create(snapshot, dir, now, |_, _| ())?;
+    prune(dir, keep)?;
+    Ok(made)
 }
 
 /// `20261125T233600.123Z`, so that names sort by time.

@@ -12,13 +12,14 @@
 //! floor 3    store/  archive/  twilio/        each speaks to one outside thing: redb, files, Twilio
 //! floor 2    contact  pause  metrics/         pure: people, what is held up, what one record adds to the numbers,
 //!            event  alert                     what is told, what is wrong
-//! floor 1    message/                         pure: no clock, no disk, no socket, no async
+//! floor 1    message/  timetable              pure: no clock, no disk, no socket, no async
 //! ground     clock  telemetry  sabotage
 //! ```
 //!
 //! | room | one line | crates at home there |
 //! | --- | --- | --- |
 //! | [`message`] | status fold, receipt join, attempt, draft, address, window gate, retry, journal, failure catalogue (a data file), policy | – |
+//! | [`timetable`] | when something is due by a cron line | croner |
 //! | [`contact`] | the names of a person, when they last wrote, what they do not want | – |
 //! | [`pause`] | what is held up instead of burning the queue, why, and how it ends | – |
 //! | [`metrics`] | `share(&record)`, the cell and its sums, percentiles out of integer buckets | – |
@@ -28,7 +29,7 @@
 //! | [`archive`] | sealed files: whole or not there, proven by a checksum | zstd |
 //! | [`backup`] | the whole store in a sealed file, and a data file made from one | – |
 //! | [`twilio`] | client, wire format, signature, webhook, outcome, transport | hmac, sha1, reqwest |
-//! | [`jobs`] | one loop, one file per job: send, reconcile (with `evidence`, which of Twilio's messages are ours, `listen`, what people wrote, and `adopt`, what was sent while a restored store knew nothing) | – |
+//! | [`jobs`] | one loop, one file per job: send, backup, reconcile (with `evidence`, which of Twilio's messages are ours, `listen`, what people wrote, and `adopt`, what was sent while a restored store knew nothing); `alarm` wakes what is periodic | tokio-cron-scheduler |
 //! | [`http`] | every route on one page; webhooks, messages, metrics, events, pages, charts, one error table | actix-web, rust-embed, charts-rs |
 //! | [`emulator`] | a small, strict, forgetful Twilio that misbehaves by script; the only fake in the house | actix-web |
 //!
@@ -88,4 +89,5 @@ pub mod sabotage;
 pub mod serve;
 pub mod store;
 pub mod telemetry;
+pub mod timetable;
 pub mod twilio;

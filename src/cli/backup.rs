@@ -104,6 +104,7 @@ fn trouble(error: BackupError) -> anyhow::Error {
     match error {
         BackupError::InTheWay(_) => Trouble::Usage(error.to_string()).into(),
         BackupError::Store(error) => error.into(),
+        BackupError::CutOff(_) => error.into(),
         BackupError::File(..) | BackupError::Broken(_) | BackupError::Bad(..) => {
             Trouble::NoInput(error.to_string()).into()
         }

@@ -7,6 +7,7 @@ use reqwest::Url;
 
 use super::{Config, Mode};
 use crate::message::Address;
+use crate::timetable::Timetable;
 use crate::twilio::BadOptions;
 
 /// Something that cannot work, by the key that a person would change.
@@ -22,6 +23,7 @@ pub(super) fn all(config: &Config) -> Vec<Flaw> {
     flaws.listen(config);
     flaws.account(config);
     flaws.senders(config);
+    flaws.schedule(config);
     flaws.rest(config);
     flaws.0
 }
@@ -52,6 +54,12 @@ impl Flaws {
     fn check(&mut self, key: &str, is_fine: bool, detail: &str) {
         if !is_fine {
             self.add(key, detail);
+        }
+    }
+
+    fn schedule(&mut self, config: &Config) {
+        if let Err(error) = Timetable::read(&config.backup.schedule) {
+            self.add("backup.schedule", error.to_string());
         }
     }
 

@@ -96,6 +96,10 @@ pub(super) static KEYS: &[Key] = &[
          this left, new sends are refused (507) while receipts still come home.",
     )
     .between(0.0, 4_096.0),
+    key(
+        "backup.schedule",
+        "When a backup is made by itself, as a cron line in UTC: second minute hour day month weekday; empty for never.",
+    ),
     key("backup.keep", "How many backups are kept: the oldest go when a new one is whole (1 to 1000).").between(1.0, 1_000.0),
     key(
         "backup.dir",

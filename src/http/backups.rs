@@ -1,6 +1,7 @@
 //! `GET` and `POST /v1/backups`: the backups there are, and a new one, made beside the running house.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json, block};
@@ -10,6 +11,7 @@ use utoipa::ToSchema;
 use super::app::App;
 use super::error::{Code, Problem, ProblemBody};
 use crate::backup::{self, Backup, BackupError};
+use crate::store::{Run, Write};
 
 /// It reads every row: one at a time is plenty.
 static IS_BUSY: AtomicBool = AtomicBool::new(false);
@@ -76,17 +78,17 @@ pub(super) async fn create(app: Data<App>) -> Result<HttpResponse, Problem> {
     if IS_BUSY.swap(true, Ordering::AcqRel) {
         return Err(Problem::new(Code::Busy, "a backup is being made already: ask again when it is done"));
     }
-    let (snapshot, now, options) = (app.store.read(), app.clock.now(), app.backups.clone());
-    let folder = options.folder(&app.data_dir);
+    let (snapshot, at, begun) = (app.store.read(), app.clock.now(), Instant::now());
+    let (folder, keep) = (app.backups.folder(&app.data_dir), app.backups.keep);
     let made = in_background(move || {
-        let made = snapshot.map_err(BackupError::from).and_then(|snapshot| {
-            let made = backup::create(&snapshot, &folder, now, |_, _| ())?;
-            backup::prune(&folder, options.keep).map(|_| made)
-        });
+        let made = snapshot.map_err(BackupError::from).and_then(|snapshot| backup::renew(&snapshot, &folder, keep, at));
         IS_BUSY.store(false, Ordering::Release);
         made
     });
-    Ok(HttpResponse::Created().json(BackupView::from(made.await?)))
+    let made = made.await;
+    let error = made.as_ref().err().map(|problem| problem.detail.clone());
+    app.store.write(Write::Ran(backup::NAME.to_owned(), Run { at, took: begun.elapsed(), error })).await?;
+    Ok(HttpResponse::Created().json(BackupView::from(made?)))
 }
 
 async fn in_background<T: Send + 'static>(

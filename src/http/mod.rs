@@ -29,6 +29,7 @@ mod prometheus;
 mod query;
 mod retries;
 mod routes;
+mod runs;
 mod senders;
 mod status;
 #[cfg(test)]

@@ -9,7 +9,7 @@ use utoipa::{Modify, OpenApi};
 
 use super::{
     backups, contacts, events, failures, health, inbound, messages, metrics, opt_outs, pauses, prometheus, retries,
-    senders, status, verify,
+    runs, senders, status, verify,
 };
 
 #[derive(OpenApi)]
@@ -46,6 +46,7 @@ use super::{
         verify::show,
         backups::list,
         backups::create,
+        runs::list,
         health::live,
         health::ready,
         prometheus::scrape,

@@ -10,7 +10,7 @@ use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, Route};
 
 use super::{
     auth, backups, charts, contacts, events, failures, health, inbound, messages, metrics, openapi, opt_outs, pages,
-    pauses, prometheus, retries, senders, status, verify, webhooks,
+    pauses, prometheus, retries, runs, senders, status, verify, webhooks,
 };
 
 /// Adds every route.
@@ -73,6 +73,7 @@ fn data(service: &mut ServiceConfig) {
         .service(reading("/events", events::list))
         .service(reading("/status", status::show))
         .service(reading("/verify", verify::show))
+        .service(reading("/jobs", runs::list))
         .service(
             reading("/backups", backups::list)
                 .route(post().to(backups::create))

@@ -1,6 +1,8 @@
 //! What bluetick does by itself: one loop, one file per job.
 
 pub mod adopt;
+mod alarm;
+pub mod backup;
 pub mod evidence;
 pub mod listen;
 mod pace;

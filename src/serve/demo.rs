@@ -34,6 +34,7 @@ async fn run(args: DemoArgs) -> anyhow::Result<()> {
     config.store.dir.clone_from(&folder);
     // Nobody waits for the receipts of a demo.
     config.store.reserve_mb = 0;
+    config.backup.schedule.clear();
     config.policy = watchable();
     let opened = store::start(&config.store, config.policy(), Clock::System)?;
     let listeners = listen_on(&mut config, args.listen)?;

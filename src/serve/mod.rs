@@ -23,9 +23,10 @@ use crate::cli::EmulateArgs;
 use crate::clock::Clock;
 use crate::config::{Config, Mode};
 use crate::http::{self, App, Listeners, Tally};
-use crate::jobs::{reconcile, send};
+use crate::jobs::{self, reconcile, send};
 use crate::message::Address;
 use crate::store::{self, Doubt, Handle, Recover, Write, Written};
+use crate::timetable::Timetable;
 use crate::twilio::{Client, Webhook};
 
 pub use demo::demo;
@@ -103,6 +104,12 @@ impl House {
         let handle = server.handle();
         let served = actix_web::rt::spawn(server);
         let mut jobs = Vec::new();
+        if let Some(timetable) = Timetable::read(&config.backup.schedule)? {
+            let folder = config.backup.folder(&config.store.dir);
+            let (store, clock, board, keep) = (store.clone(), clock.clone(), board.clone(), config.backup.keep);
+            let job = jobs::backup::Job { store, boot_at: clock.now(), clock, board, keep, folder, timetable };
+            jobs.push(actix_web::rt::spawn(job.run(stopped.clone())));
+        }
         if let Some(client) = client(&config, &board)? {
             let (client, policy) = (Arc::new(client), config.policy());
             let reconcile = reconcile::Job {

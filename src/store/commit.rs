@@ -55,8 +55,9 @@ impl Store {
         if let Some(sentinel) = &sentinel {
             sentinel.check_there(dir)?;
         }
-        // After a failed flush the kernel may show pages that never reached the disk: what is read must come from there.
-        if let Ok(file) = std::fs::File::open(path) {
+        // After a failed flush the kernel may show pages that never reached the disk: what is read must come from there,
+        // unless the last stop says that all was well.
+        if let (Some(Sentinel { is_closed: false, .. }), Ok(file)) = (&sentinel, std::fs::File::open(path)) {
             let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
         }
         let db = Database::builder().set_cache_size(cache_bytes).create(path).map_err(|error| match error {
@@ -248,6 +249,10 @@ fn decide(batch: &mut Batch<'_>, write: Write) -> Result<Written, StoreError> {
         Write::Recover(recover) => self::recover(batch, recover),
         Write::Doubt(doubt) => restored::doubt(batch, doubt),
         Write::CaughtUp => restored::settle(batch),
+        Write::Ran(job, run) => {
+            batch.tables.runs.open()?.insert(job.as_str(), encode(&run).as_slice())?;
+            Ok(Written::Ran)
+        }
         Write::Introduce(names) => {
             let numbers = names.iter().map(|name| batch.sender(name)).collect::<Result<_, _>>()?;
             Ok(Written::Introduced(numbers))

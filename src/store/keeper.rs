@@ -38,6 +38,8 @@ pub(super) struct Kept {
     pub(super) newest: watch::Receiver<u64>,
     /// Megabytes that are set aside; none, if 0.
     pub(super) reserve_mb: u64,
+    /// Becomes true when the data file was closed in peace.
+    pub(super) is_closed: Arc<AtomicBool>,
     /// Becomes true when there is little room left.
     pub(super) is_low: Arc<AtomicBool>,
 }
@@ -83,11 +85,14 @@ impl Kept {
         let (mut told, mut told_at) = (None, Instant::now());
         loop {
             self.look_at_room();
-            let is_over = stopped.recv_timeout(LOOK) != Err(RecvTimeoutError::Timeout);
+            let is_first = told.is_none();
+            let is_over =
+                stopped.recv_timeout(if is_first { Duration::ZERO } else { LOOK }) != Err(RecvTimeoutError::Timeout);
             let newest = *self.newest.borrow();
             let is_time = told.is_none() || told_at.elapsed() >= RENEW || is_over;
-            if is_time && told != Some(newest) {
-                match Sentinel::new(self.instance, newest).write(&self.dir) {
+            if is_time && (told != Some(newest) || is_over) {
+                let is_closed = is_over && self.is_closed.load(Ordering::Acquire);
+                match (Sentinel { is_closed, ..Sentinel::new(self.instance, newest) }).write(&self.dir) {
                     Ok(()) => (told, told_at) = (Some(newest), Instant::now()),
                     Err(error) => tracing::warn!(%error, "the sentinel beside the data file could not be renewed"),
                 }

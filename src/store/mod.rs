@@ -39,7 +39,7 @@ pub use restored::Restored;
 pub use tables::Tier;
 pub use verbs::{
     Accept, Asked, Claim, Claimed, Direction, Doubt, Heard, IdempotencyKey, Inbound, Listened, OptingOut, Recorded,
-    Recover, Report, Retry, Settle, Steer, Turn, Write, Written,
+    Recover, Report, Retry, Run, Settle, Steer, Turn, Write, Written,
 };
 pub use verify::{Difference, Findings, verify};
 pub use writer::{Handle, Wake, run, start};

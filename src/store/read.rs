@@ -12,7 +12,7 @@ use super::listening::Listening;
 use super::restored::{self, Restored};
 use super::sums::{self, Log};
 use super::tables::{self, Tier};
-use super::verbs::{IdempotencyKey, Inbound, Written};
+use super::verbs::{IdempotencyKey, Inbound, Run, Written};
 use crate::clock::Time;
 use crate::contact::Contact;
 use crate::event::Event;
@@ -281,6 +281,12 @@ impl Snapshot {
     pub fn restored(&self) -> Result<Option<Restored>, StoreError> {
         let meta = self.txn.open_table(tables::META)?;
         Ok(meta.get(restored::KEY)?.map(|bytes| decode(bytes.value())).transpose()?)
+    }
+
+    /// The last run of a job.
+    pub fn last_run(&self, job: &str) -> Result<Option<Run>, StoreError> {
+        let runs = self.txn.open_table(tables::RUNS)?;
+        Ok(runs.get(job)?.map(|bytes| decode(bytes.value())).transpose()?)
     }
 
     /// Whether there is any attempt of which nobody knows if Twilio has it.

@@ -21,12 +21,15 @@ pub(super) struct Sentinel {
     pub(super) instance: String,
     /// The number of an event that is in it.
     pub(super) last_event: u64,
+    /// Whether the data file was closed in peace, and not opened since.
+    #[serde(default)]
+    pub(super) is_closed: bool,
 }
 
 impl Sentinel {
     pub(super) fn new(instance: [u8; 16], last_event: u64) -> Self {
         let instance = instance.iter().map(|byte| format!("{byte:02x}")).collect();
-        Self { instance, last_event }
+        Self { instance, last_event, is_closed: false }
     }
 
     /// What the folder remembers, if anything.

@@ -57,6 +57,8 @@ pub(super) const MESSAGES_OF: TableDefinition<[u8; 24], ()> = TableDefinition::n
 pub(super) const CODES: TableDefinition<[u8; 20], ()> = TableDefinition::new("codes");
 /// Messages a person should look at.
 pub(super) const ATTENTION: TableDefinition<[u8; 16], ()> = TableDefinition::new("attention");
+/// The last run of each job.
+pub(super) const RUNS: TableDefinition<&str, Bytes> = TableDefinition::new("runs");
 /// What the file knows of itself.
 pub(super) const META: TableDefinition<&str, Bytes> = TableDefinition::new("meta");
 /// What was answered under an Idempotency-Key.
@@ -139,6 +141,7 @@ tables! {
     messages_of: [u8; 24] => () = MESSAGES_OF;
     codes: [u8; 20] => () = CODES;
     attention: [u8; 16] => () = ATTENTION;
+    runs: &'static str => Bytes = RUNS;
     meta: &'static str => Bytes = META;
     keys: [u8; 32] => Bytes = KEYS;
 }

@@ -4,6 +4,7 @@
 //! the disk may fail, and then it fails the whole batch).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::clock::Time;
 use crate::message::{AttemptId, Change, Draft, Fact, Message, MessageId, Never, OptOut, Sid, Source, Word};
@@ -44,6 +45,8 @@ pub enum Write {
     Doubt(Doubt),
     /// After a restore: all that happened since is known.
     CaughtUp,
+    /// A job ran.
+    Ran(String, Run),
     /// Make sure that these senders have numbers.
     Introduce(Vec<String>),
 }
@@ -79,6 +82,8 @@ pub enum Written {
     OptedOut(bool),
     /// It is written down.
     Listened,
+    /// It is written down.
+    Ran,
     /// There is no such message.
     NotFound,
     /// How many attempts lost their owner.
@@ -294,6 +299,17 @@ pub struct Recover {
 pub struct Doubt {
     /// For the names of the attempts that may have been made.
     pub random: [u8; 16],
+}
+
+/// A run of a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// When it began.
+    pub at: Time,
+    /// How long it took.
+    pub took: Duration,
+    /// Why it failed, if it did.
+    pub error: Option<String>,
 }
 
 /// What a person wrote to us: a record of its own, idempotent by its SID.

@@ -46,6 +46,7 @@ pub struct Handle {
 struct State {
     has_failed: AtomicBool,
     is_closing: AtomicBool,
+    is_closed: Arc<AtomicBool>,
     is_low: Arc<AtomicBool>,
     stop: Notify,
 }
@@ -108,7 +109,8 @@ fn begin(store: Store, queue: usize, clock: Clock, folder: Option<(PathBuf, u64)
     let state = Arc::<State>::default();
     let keeper = folder.map(|(dir, reserve_mb)| {
         let (instance, newest, is_low) = (store.instance(), wake.newest.clone(), Arc::clone(&state.is_low));
-        Keeper::start(Kept { dir, instance, newest, reserve_mb, is_low })
+        let is_closed = Arc::clone(&state.is_closed);
+        Keeper::start(Kept { dir, instance, newest, reserve_mb, is_closed, is_low })
     });
     let handle = Handle {
         queue: sender,
@@ -197,8 +199,9 @@ impl Writer {
     fn work(mut self, keeper: Option<Keeper>) {
         let is_sound = self.take_turns();
         let newest = self.newest;
-        if is_sound && let Err(error) = self.store.close() {
-            tracing::error!(%error, "the data file could not be closed: the next start looks it through");
+        match self.store.close() {
+            Ok(()) => self.state.is_closed.store(is_sound, Ordering::Release),
+            Err(error) => tracing::error!(%error, "the data file could not be closed: the next start looks it through"),
         }
         // The sentinel must not be ahead of the file: it is written when that is closed.
         keeper.into_iter().for_each(Keeper::stop);

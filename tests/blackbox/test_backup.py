@@ -140,3 +140,25 @@ def test_what_waited_and_was_never_sent_goes_once(calm, tmp_path):
         assert calm.counts()["accepted"] == len(waiting)
         assert server.stop() == 0
     verify(again)
+
+
+def test_backups_are_made_by_themselves_and_the_oldest_go(calm, tmp_path):
+    often = {"BLUETICK__BACKUP__SCHEDULE": "* * * * * *", "BLUETICK__BACKUP__KEEP": "2"}
+    data = tmp_path / "data"
+    with start(calm, data, bluetick.free_port(), **often) as server:
+        job = lambda: server.api("GET", "/v1/jobs")[1]["data"][0]  # noqa: E731
+        assert job()["name"] == "backup" and job()["next_at"]
+        listed = lambda: [one["file"] for one in server.api("GET", "/v1/backups")[1]["data"]]  # noqa: E731
+        bluetick.wait_until(lambda: len(listed()) == 2, "two backups are there")
+        first = listed()[-1]
+        bluetick.wait_until(lambda: first not in listed(), "the oldest one has gone")
+        assert job()["last"]["error"] is None and job()["last"]["took_ms"] >= 0
+        assert server.stop() == 0
+    # What ran last is known after a start.
+    yearly = {"BLUETICK__BACKUP__SCHEDULE": "0 0 0 1 1 *"}
+    with start(calm, data, bluetick.free_port(), **yearly) as server:
+        last = server.api("GET", "/v1/jobs")[1]["data"][0]
+        assert last["last"] and last["next_at"].endswith("-01-01T00:00:00.000Z")
+        assert server.stop() == 0
+    code, said = bluetick.run("backup", "list", "--data", data)
+    assert code == 0 and said.count(".backup.zst") == 2, said

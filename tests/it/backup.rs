@@ -4,10 +4,11 @@ use std::fs;
 
 use bluetick::backup::{self, BackupError};
 use bluetick::clock::Time;
-use bluetick::message::{Content, Draft, Fact, Source, Status, Template, Word};
+use bluetick::message::{Content, Draft, Fact, OptOut, Source, Status, Template, Word};
 use bluetick::pause::{Cause, Scope};
 use bluetick::store::{
-    Asked, BadDump, Doubt, FILE, Filter, Heard, Recover, Settle, Store, Write, Written, dump, inspect,
+    Accept, Asked, BadDump, Doubt, FILE, Filter, Heard, IdempotencyKey, Listened, OptingOut, Recover, Settle, Store,
+    Write, Written, dump, inspect, load,
 };
 
 use crate::support::{
@@ -157,4 +158,47 @@ fn free_text_with_a_fallback_is_looked_for_in_either_form() {
     assert_eq!(doubt(&mut store), 1);
     let message = store.read().and_then(|snapshot| snapshot.undecided(1)).expect("it can be read").remove(0);
     assert_eq!(message.content(message.attempts[0].form), Content::Template(fallback));
+}
+
+/// A store with a row in every table that outlives a message: a key, a pause, what is heard, an opt-out, a template's hold.
+fn furnished() -> (Folder, Store) {
+    let folder = Folder::new();
+    let mut store = lived(&folder);
+    let template = Template { sid: format!("HX{:032x}", 1), variables: Default::default() };
+    let scope = Scope::Template(template.sid.clone());
+    one(&mut store, Write::Pause(scope, Cause::Operator(Some("new wording".into()))), START);
+    let wish = Draft { content: Content::Template(template), ..draft(person(4)) };
+    let key = Some(IdempotencyKey { key: [1; 32], request: [2; 32], kept_ms: i64::MAX });
+    one(&mut store, Write::Accept(Box::new(Accept { draft: wish, random: [4; 10], key })), START);
+    claim(&mut store, START);
+    one(&mut store, Write::Listened(Listened { sender: 1, from: Time(0), until: START }), START);
+    let opted_out = OptingOut { name: person(5).to_string(), scope: Some(OptOut::Marketing), note: None };
+    one(&mut store, Write::OptOut(opted_out), START);
+    (folder, store)
+}
+
+#[test]
+fn a_store_of_schema_1_is_opened_for_ever() {
+    let path = format!("{}/tests/data/store-schema-1.bin", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("BLUETICK_UPDATE").is_some() {
+        let (_folder, store) = furnished();
+        let mut stream = Vec::new();
+        dump(&store.read().expect("it can be read"), START, &mut stream, |_, _| ()).expect("memory can be written");
+        fs::write(&path, stream).expect("it can be written");
+    }
+    let stream = fs::read(&path).expect("the kept store is there");
+    let folder = Folder::new();
+    let head = load(&mut &stream[..], &folder.0, LATER).expect("a store of schema 1 is read for ever");
+    assert_eq!((head.messages, head.inbound), (4, 1));
+    let mut store = folder.store();
+    assert_verified(&store);
+    let snapshot = store.read().expect("it can be read");
+    assert_eq!(snapshot.active_pauses().expect("it can be read").len(), 1);
+    assert_eq!(snapshot.opted_out(0, 9).expect("it can be read").rows.len(), 1);
+    assert!(snapshot.listening(1).expect("it can be read").is_some_and(|heard| heard.asked_until == START));
+    let held = Filter { statuses: ["held".to_owned()].into(), ..Filter::default() };
+    assert_eq!(snapshot.messages(&held, None, 9).expect("it can be read").rows.len(), 1);
+    let key = Some(IdempotencyKey { key: [1; 32], request: [2; 32], kept_ms: i64::MAX });
+    let again = Accept { draft: draft(person(4)), random: [5; 10], key };
+    assert!(matches!(one(&mut store, Write::Accept(Box::new(again)), LATER), Written::Replayed(_)));
 }
