@@ -15,7 +15,7 @@ const CHECKSUM: &str = "sha256";
 #[derive(Debug, thiserror::Error)]
 pub enum Broken {
     /// It or its checksum cannot be read.
-    #[error("{0} cannot be read: {1}")]
+    #[error("{0} cannot be read ({1}): a backup is two files, itself and its .sha256")]
     Unreadable(PathBuf, io::Error),
     /// Its checksum says something else.
     #[error("{0} is damaged: its bytes are not the ones that its checksum was made of")]
@@ -73,6 +73,7 @@ impl Write for Sealing {
 /// Opens a sealed file for reading, after its bytes were held against its checksum.
 pub fn open(path: &Path) -> Result<impl Read + use<>, Broken> {
     let unreadable = |error| Broken::Unreadable(path.to_owned(), error);
+    File::open(path).map_err(unreadable)?;
     let known = fs::read_to_string(checksum_of(path)).map_err(|error| Broken::Unreadable(checksum_of(path), error))?;
     let mut hashing = Hashing { to: io::sink(), hash: Sha256::new(), bytes: 0 };
     io::copy(&mut File::open(path).map_err(unreadable)?, &mut hashing).map_err(unreadable)?;

@@ -12,6 +12,7 @@ use super::connection::{Connection, Reach, block_on};
 use super::exit::{Answer, Trouble};
 use super::table::{Table, size, text};
 use super::verify::open;
+use crate::archive::Broken;
 use crate::backup::{self, Backup, BackupError};
 use crate::clock::Clock;
 use crate::http::SOCKET;
@@ -76,8 +77,11 @@ pub(super) fn run(args: &BackupArgs, out: &mut dyn Write) -> anyhow::Result<Answ
         BackupCommand::Verify { file, json } => match backup::verify(file) {
             Ok(found) if *json => writeln!(out, "{}", view(&found))?,
             Ok(found) => writeln!(out, "whole: {}", line(&view(&found)))?,
-            Err(error @ (BackupError::Broken(_) | BackupError::Bad(..))) => {
-                writeln!(out, "{error}")?;
+            Err(error @ (BackupError::Broken(Broken::Damaged(_)) | BackupError::Bad(..))) => {
+                match json {
+                    true => writeln!(out, "{}", json!({"file": file, "whole": false, "reason": error.to_string()}))?,
+                    false => writeln!(out, "{error}")?,
+                }
                 return Ok(Answer::No);
             }
             Err(error) => return Err(trouble(error)),

@@ -2,6 +2,7 @@
 //! whole batch becomes durable in one transaction, or none of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::{Arc, Weak};
 
@@ -62,6 +63,10 @@ impl Store {
         }
         let db = Database::builder().set_cache_size(cache_bytes).create(path).map_err(|error| match error {
             redb::DatabaseError::DatabaseAlreadyOpen => StoreError::Taken,
+            redb::DatabaseError::Storage(redb::StorageError::Corrupted(words)) => damaged(path, &words),
+            redb::DatabaseError::Storage(redb::StorageError::Io(error)) if error.kind() == ErrorKind::InvalidData => {
+                damaged(path, &error.to_string())
+            }
             error => error.into(),
         })?;
         let store = Self::over(db)?;
@@ -205,6 +210,14 @@ impl Store {
     pub fn read(&self) -> Result<Snapshot, StoreError> {
         Ok(Snapshot::over(begin_read(&self.db)?))
     }
+}
+
+/// A file that is no data file, or not a whole one: starting again does not help.
+fn damaged(path: &Path, words: &str) -> StoreError {
+    StoreError::WrongFile(format!(
+        "{} is damaged or no data file of bluetick ({words}): move it away, then restore a backup (bluetick backup restore)",
+        path.display()
+    ))
 }
 
 /// The name of a file, given when it is made.

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::codec::{self, encode};
 use super::read::Snapshot;
 use super::restored::{self, Restored};
+use super::sentinel::Sentinel;
 use super::tables::{self, EachTable};
 use super::{FILE, StoreError};
 use crate::clock::Time;
@@ -174,7 +175,8 @@ pub fn inspect(input: &mut impl Read) -> Result<Head, BadDump> {
 /// by asking Twilio what happened since.
 pub fn load(input: &mut impl Read, dir: &Path, now: Time) -> Result<Head, BadDump> {
     let head = read_head(input)?;
-    let (path, new) = (dir.join(FILE), dir.join("bluetick.redb.restoring"));
+    // Another restore may be at work in the same folder.
+    let (path, new) = (dir.join(FILE), dir.join(format!("{FILE}.restoring-{}", std::process::id())));
     let _ = std::fs::remove_file(&new);
     let db = Database::builder().create(&new).map_err(StoreError::from)?;
     let mut left = table_names();
@@ -187,7 +189,8 @@ pub fn load(input: &mut impl Read, dir: &Path, now: Time) -> Result<Head, BadDum
     let txn = db.begin_write().map_err(StoreError::from)?;
     {
         let mut meta = txn.open_table(tables::META).map_err(StoreError::from)?;
-        let restored = Restored { taken_at: Time(head.taken_at_ms), at: now, last_event: head.last_event };
+        let (taken_at, last_event) = (Time(head.taken_at_ms), head.last_event);
+        let restored = Restored { taken_at, at: now, last_event, is_doubted: false };
         meta.insert(restored::KEY, encode(&restored).as_slice()).map_err(StoreError::from)?;
         // It is another file from now on: the one it was read from must not be taken for it.
         meta.remove(super::commit::INSTANCE).map_err(StoreError::from)?;
@@ -198,10 +201,17 @@ pub fn load(input: &mut impl Read, dir: &Path, now: Time) -> Result<Head, BadDum
         use std::os::unix::fs::PermissionsExt;
         std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o600))?;
         File::open(&new)?.sync_all()?;
-        std::fs::rename(&new, &path)?;
+        // Unlike a renaming, a link replaces nothing.
+        std::fs::hard_link(&new, &path)?;
+        std::fs::remove_file(&new)?;
+        // What the folder remembers of a file that is gone; only now, or a crash would leave a folder that remembers nothing.
+        Sentinel::forget(dir)?;
         File::open(dir)?.sync_all()
     };
-    finish().map_err(StoreError::from)?;
+    finish().map_err(|error| {
+        let _ = std::fs::remove_file(&new);
+        StoreError::from(error)
+    })?;
     Ok(head)
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 use super::batch::Batch;
-use super::codec::decode;
+use super::codec::{decode, encode};
 use super::consequences;
 use super::tables;
 use super::verbs::{Doubt, Written};
@@ -33,6 +33,8 @@ pub struct Restored {
     pub at: Time,
     /// The newest event in it.
     pub last_event: u64,
+    /// Whether all that waited in it is looked for already: what waits from then on is new, or was found to be absent.
+    pub is_doubted: bool,
 }
 
 /// The first event number after a restore.
@@ -42,7 +44,7 @@ pub(super) fn first_event(restored: Restored) -> u64 {
 
 /// Pauses everything and takes what waited for lost; says how many messages were, 0 when all is done.
 pub(super) fn doubt(batch: &mut Batch<'_>, doubt: Doubt) -> Result<Written, StoreError> {
-    let Some(restored) = read(batch)? else { return Ok(Written::Doubted(0)) };
+    let Some(restored) = read(batch)?.filter(|restored| !restored.is_doubted) else { return Ok(Written::Doubted(0)) };
     let first = first_event(restored);
     let next = &mut batch.memory().next.event;
     *next = (*next).max(first);
@@ -50,6 +52,10 @@ pub(super) fn doubt(batch: &mut Batch<'_>, doubt: Doubt) -> Result<Written, Stor
         consequences::pause(batch, Scope::All, Cause::Restored { taken_at: restored.taken_at })?;
     }
     let waiting = waiting(batch)?;
+    if waiting.is_empty() {
+        let done = Restored { is_doubted: true, ..restored };
+        batch.tables.meta.open()?.insert(KEY, encode(&done).as_slice())?;
+    }
     for (number, id) in waiting.iter().enumerate() {
         let mut nonce = doubt.random;
         for (byte, salt) in nonce.iter_mut().zip((number as u64).to_be_bytes()) {

@@ -73,11 +73,20 @@ impl Sentinel {
         let (file, sentinel) = (dir.join(FILE), dir.join(NAME));
         StoreError::WrongFile(format!(
             "the data file {} {what}: this folder had one that reached event {}, and going on would forget what was \
-             promised since. Put the right file back; or, to go on with this one all the same, remove {}",
+             promised since. Put the right file back, or restore a backup (bluetick backup restore, into a folder without a data \
+             file); or, to go on with what is here all the same, remove {}",
             file.display(),
             self.last_event,
             sentinel.display()
         ))
+    }
+
+    /// Forgets whatever file the folder had.
+    pub(super) fn forget(dir: &Path) -> std::io::Result<()> {
+        match fs::remove_file(dir.join(NAME)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Writes it down, whole or not at all.

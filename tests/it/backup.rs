@@ -87,6 +87,20 @@ fn a_restore_replaces_nothing_and_leaves_nothing_half() {
     let again = folder.0.join("again");
     assert!(matches!(backup::restore(&made.path, &again, LATER), Err(BackupError::Broken(_))));
     assert!(!again.join(FILE).exists());
+    assert!(matches!(backup::verify(&again), Err(BackupError::Broken(_))), "a folder is no backup");
+}
+
+#[test]
+fn where_the_data_file_was_lost_a_restored_one_is_the_right_one() {
+    let folder = Folder::new();
+    let store = lived(&folder);
+    let made = backup::create(&store.read().expect("it can be read"), &folder.0.join("b"), START, |_, _| ());
+    drop(store);
+    fs::remove_file(folder.0.join(FILE)).expect("it is there");
+    let remembered = format!(r#"{{"instance":"{}","last_event":99}}"#, "0".repeat(32));
+    fs::write(folder.0.join("bluetick.sentinel"), remembered).expect("it can be written");
+    backup::restore(&made.expect("there is room").path, &folder.0, LATER).expect("it is whole");
+    assert_verified(&folder.store());
 }
 
 #[test]
@@ -122,6 +136,7 @@ fn what_waited_or_was_in_flight_is_unknown_and_nothing_goes_before_that_is_settl
     );
     accept(&mut store, draft(person(4)), 4, LATER);
     assert!(claim(&mut store, LATER).is_empty(), "what is new waits as well");
+    assert_eq!(doubt(&mut store), 0, "after another start, too: nothing of it can have been sent before the backup");
     assert_verified(&store);
 }
 

@@ -49,7 +49,14 @@ async fn an_empty_missing_older_or_other_file_is_not_taken_for_the_right_one() {
 
     let kept = fs::read(kept).expect("the copy");
     let another = fs::read(other.0.join(FILE)).expect("it is there");
-    // A file that was cut off is damaged, and refused for that.
+    // A file that was cut off, or is none, is refused for that.
+    for (bytes, words) in
+        [(&right[..50_000], "is damaged or no data file"), (&[7; 99_999][..], "is damaged or no data file")]
+    {
+        fs::write(&file, bytes).expect("it can be written");
+        let said = refused(&ours.0);
+        assert!(said.contains(words) && said.contains("restore a backup"), "{said}");
+    }
     for (wrong, words) in [
         (None, "is missing or empty"),
         (Some(&[][..]), "is missing or empty"),

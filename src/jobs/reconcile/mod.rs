@@ -205,7 +205,7 @@ impl Asking {
         };
         if let Some(restored) = adopt::is_due(&snapshot)? {
             match self.catch_up(restored).await {
-                Ok(()) => tracing::info!("all that was sent since the backup is known: sending goes on"),
+                Ok(()) => tracing::info!("all that was sent since the backup is known"),
                 Err(trouble) => round.trouble = Some(trouble),
             }
         }
