@@ -6,6 +6,7 @@
 
 mod check;
 mod house;
+mod loops;
 mod twilio;
 mod wishes;
 mod world;
