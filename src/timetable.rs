@@ -2,8 +2,6 @@
 //!
 //! Invariant: pure. Lines are read in UTC, so that no hour of the year is there twice or missing.
 
-use std::str::FromStr;
-
 use chrono::{DateTime, Utc};
 use croner::Cron;
 
@@ -58,14 +56,6 @@ impl Timetable {
     }
 }
 
-impl FromStr for Timetable {
-    type Err = NoTimetable;
-
-    fn from_str(line: &str) -> Result<Self, NoTimetable> {
-        Self::read(line)?.ok_or_else(|| NoTimetable("it is empty".to_owned()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,7 +67,7 @@ mod tests {
     const HALF_PAST_THREE: Time = Time(MIDNIGHT.0 + 12_600_000);
 
     fn timetable(line: &str) -> Timetable {
-        line.parse().expect("a cron line")
+        Timetable::read(line).expect("a cron line").expect("not never")
     }
 
     #[test]

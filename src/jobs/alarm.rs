@@ -49,7 +49,8 @@ mod tests {
 
     #[tokio::test]
     async fn it_rings() {
-        let mut alarm = Alarm::set(&"* * * * * *".parse().expect("a cron line")).await.expect("it can be set");
+        let secondly = Timetable::read("* * * * * *").expect("a cron line").expect("not never");
+        let mut alarm = Alarm::set(&secondly).await.expect("it can be set");
         tokio::time::timeout(std::time::Duration::from_secs(10), alarm.ring()).await.expect("it rings every second");
         alarm.off().await;
     }

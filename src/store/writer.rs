@@ -198,14 +198,12 @@ struct Writer {
 impl Writer {
     fn work(mut self, keeper: Option<Keeper>) {
         let is_sound = self.take_turns();
-        let newest = self.newest;
         match self.store.close() {
             Ok(()) => self.state.is_closed.store(is_sound, Ordering::Release),
             Err(error) => tracing::error!(%error, "the data file could not be closed: the next start looks it through"),
         }
         // The sentinel must not be ahead of the file: it is written when that is closed.
         keeper.into_iter().for_each(Keeper::stop);
-        drop(newest);
     }
 
     /// Commits until the store is closed; false if the disk failed.

@@ -1,7 +1,6 @@
 //! What bluetick does in a history: it starts, commits what waits, sends, asks and listens, as its jobs do, but one step at a
 //! time, so that anything can come in between.
 
-use std::cmp::Reverse;
 use std::time::Duration;
 
 use bluetick::clock::Time;
@@ -198,7 +197,7 @@ impl World {
         wake = [wake, self.claim(), self.ask()].into_iter().flatten().min();
         // Nothing may be planned for a time that has come already: whatever is due has been looked at.
         if let Some(at) = wake.filter(|at| *at > self.now()) {
-            let is_planned = self.agenda.iter().any(|Reverse(due)| due.at <= at);
+            let is_planned = self.agenda.keys().next().is_some_and(|(first, _)| *first <= at);
             if !is_planned {
                 self.plan(at.since(self.now()), Event::Look);
             }

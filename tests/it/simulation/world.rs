@@ -3,8 +3,7 @@
 //! Everything that takes time is an event on one agenda, so that anything can happen between a request and its answer, or
 //! between an answer and its commit: most of all the end of the process.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bluetick::clock::{Clock, Time};
@@ -49,7 +48,8 @@ pub(super) struct World {
     pub(super) disk: TornDisk,
     pub(super) house: Option<House>,
     pub(super) boots: u64,
-    pub(super) agenda: BinaryHeap<Reverse<Due>>,
+    /// By date; what is planned for one moment happens in the order it was planned.
+    pub(super) agenda: BTreeMap<(Time, u64), Event>,
     pub(super) order: u64,
     pub(super) mailbox: Vec<(Write, Then)>,
     pub(super) is_committing: bool,
@@ -67,12 +67,6 @@ pub(super) struct World {
     /// A hash of everything that happened: one seed, one history.
     pub(super) trace: u64,
     pub(super) crashes: u64,
-}
-
-pub(super) struct Due {
-    pub(super) at: Time,
-    pub(super) order: u64,
-    what: Event,
 }
 
 pub(super) enum Event {
@@ -107,23 +101,6 @@ pub(super) enum Then {
     Nothing,
 }
 
-impl PartialEq for Due {
-    fn eq(&self, other: &Self) -> bool {
-        self.order == other.order
-    }
-}
-impl Eq for Due {}
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Due {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.order).cmp(&(other.at, other.order))
-    }
-}
-
 impl World {
     pub(super) fn new(seed: u64) -> Self {
         let mut dice = StdRng::seed_from_u64(seed);
@@ -139,7 +116,7 @@ impl World {
             disk: TornDisk::new(),
             house: None,
             boots: 0,
-            agenda: BinaryHeap::new(),
+            agenda: BTreeMap::new(),
             order: 0,
             mailbox: Vec::new(),
             is_committing: false,
@@ -215,7 +192,7 @@ impl World {
 
     pub(super) fn plan(&mut self, after: Duration, what: Event) {
         self.order += 1;
-        self.agenda.push(Reverse(Due { at: self.now().plus(after), order: self.order, what }));
+        self.agenda.insert((self.now().plus(after), self.order), what);
     }
 
     pub(super) fn some_ms(&mut self, from: u64, to: u64) -> Duration {
@@ -226,7 +203,7 @@ impl World {
     pub(super) fn run(&mut self) {
         let end = self.now().plus(TROUBLE).plus(REST);
         loop {
-            let planned = self.agenda.peek().map(|Reverse(due)| due.at);
+            let planned = self.agenda.keys().next().map(|(at, _)| *at);
             let Some(next) = planned.into_iter().chain(self.twilio.next_due()).min().filter(|at| *at <= end) else {
                 break;
             };
@@ -236,8 +213,8 @@ impl World {
                 self.plan(wait, Event::Post(Box::new(post), 0));
             }
             if planned.is_some_and(|at| at <= self.now()) {
-                let Some(Reverse(due)) = self.agenda.pop() else { break };
-                self.happen(due.what);
+                let Some((_, what)) = self.agenda.pop_first() else { break };
+                self.happen(what);
             }
             self.work();
         }
