@@ -7,9 +7,10 @@
 //!
 //! ```text
 //! roof       main  cli/  serve/  config/      argv, wiring, signals; config only gathers every room's own Options
-//! floor 5    http/   jobs/   emulator/        where the outside meets the inside
-//! floor 4    backup                           what takes two rooms below
-//! floor 3    store/  archive/  twilio/        each speaks to one outside thing: redb, files, Twilio
+//! floor 6    http/   jobs/   emulator/        where the outside meets the inside
+//! floor 5    backup                           what takes two rooms below
+//! floor 4    store/  twilio/                  each speaks to one outside thing: the data file, Twilio
+//! floor 3    archive/                         sealed files, and old messages in them; the store finds them there
 //! floor 2    contact  pause  metrics/         pure: people, what is held up, what one record adds to the numbers,
 //!            event  alert                     what is told, what is wrong
 //! floor 1    message/  timetable              pure: no clock, no disk, no socket, no async
@@ -25,11 +26,11 @@
 //! | [`metrics`] | `share(&record)`, the cell and its sums, percentiles out of integer buckets | – |
 //! | [`event`] | what the team's app and the pages are told | – |
 //! | [`alert`] | what is wrong right now, and what to do about it | – |
-//! | [`store`] | tables, `commit(batch, now)`, the writer thread as its shell and a keeper of the folder beside it (sentinel, room on the disk), snapshot reads, codec, verify | redb, bincode |
-//! | [`archive`] | sealed files: whole or not there, proven by a checksum | zstd |
+//! | [`archive`] | sealed files: whole or not there, proven by a checksum; the shelf of segments that old messages are in | zstd |
+//! | [`store`] | tables, `commit(batch, now)`, the writer thread as its shell and a keeper of the folder beside it (sentinel, room on the disk), snapshot reads, codec, verify; a message is found wherever it is | redb, bincode |
 //! | [`backup`] | the whole store in a sealed file, and a data file made from one | – |
 //! | [`twilio`] | client, wire format, signature, webhook, outcome, transport | hmac, sha1, reqwest |
-//! | [`jobs`] | one loop, one file per job: send, backup, reconcile (with `evidence`, which of Twilio's messages are ours, `listen`, what people wrote, and `adopt`, what was sent while a restored store knew nothing); `alarm` wakes what is periodic | tokio-cron-scheduler |
+//! | [`jobs`] | one loop, one file per job: send, archive, backup, reconcile (with `evidence`, which of Twilio's messages are ours, `listen`, what people wrote, and `adopt`, what was sent while a restored store knew nothing); `alarm` wakes what is periodic | tokio-cron-scheduler |
 //! | [`http`] | every route on one page; webhooks, messages, metrics, events, pages, charts, one error table | actix-web, rust-embed, charts-rs |
 //! | [`emulator`] | a small, strict, forgetful Twilio that misbehaves by script; the only fake in the house | actix-web |
 //!
@@ -65,6 +66,11 @@
 //! *A restore.* [`backup::restore`] makes a data file from a backup → [`store::Write::Doubt`] pauses everything and counts what
 //! waited as handed over with its answer lost → it is looked for like any lost answer → `jobs::adopt` takes in what else
 //! was sent since → [`store::Write::CaughtUp`] ends the pause.
+//!
+//! *An archive run.* [`jobs::archive`] reads what is at rest, oldest first, by its id: ids sort by time, so no agenda is needed
+//! → a segment: written, flushed, named, read back → [`store::Write::Shelve`] puts stubs in the messages' place, if nothing
+//! has changed since → everything still finds them. A late `read` loads the message out of its segment, and it is here again;
+//! the segment is marked, and the next run writes it anew without that line.
 //!
 //! *A message sent elsewhere.* A signed callback with a SID nobody has: one attempt, `origin` external, tracked, never
 //! retried. If an attempt of ours later claims that SID, the record is absorbed and its id leads to ours.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 /// Fast, and within a fifth of what the slow levels reach for records like ours.
-const LEVEL: i32 = 3;
+pub(super) const LEVEL: i32 = 3;
 /// What the checksum's own name ends in.
 const CHECKSUM: &str = "sha256";
 
@@ -15,18 +15,23 @@ const CHECKSUM: &str = "sha256";
 #[derive(Debug, thiserror::Error)]
 pub enum Broken {
     /// It or its checksum cannot be read.
-    #[error("{0} cannot be read ({1}): a backup is two files, itself and its .sha256")]
+    #[error("{0} cannot be read ({1}): it belongs together with its .sha256")]
     Unreadable(PathBuf, io::Error),
     /// Its checksum says something else.
     #[error("{0} is damaged: its bytes are not the ones that its checksum was made of")]
     Damaged(PathBuf),
+    /// It is whole, but not what it should be.
+    #[error("{0} is not what it should be: {1}")]
+    Strange(PathBuf, String),
 }
 
-/// A file that is being written.
-pub struct Sealing {
+/// A file that is being written, as it is.
+pub(super) struct Plain {
     path: PathBuf,
     part: PathBuf,
-    encoder: zstd::Encoder<'static, Hashing<BufWriter<File>>>,
+    to: BufWriter<File>,
+    hash: Sha256,
+    pub(super) bytes: u64,
 }
 
 /// A file that is written.
@@ -38,35 +43,63 @@ pub struct Sealed {
     pub bytes: u64,
 }
 
-impl Sealing {
+impl Plain {
     /// Begins a file that will be at `path` when it is sealed. Only its owner may read it.
-    pub fn begin(path: &Path) -> io::Result<Self> {
+    pub(super) fn begin(path: &Path) -> io::Result<Self> {
         use std::os::unix::fs::OpenOptionsExt;
         let part = with_ending(path, "part");
         let file = File::options().create(true).truncate(true).write(true).mode(0o600).open(&part)?;
-        let hashing = Hashing { to: BufWriter::with_capacity(1 << 20, file), hash: Sha256::new(), bytes: 0 };
-        Ok(Self { path: path.to_owned(), part, encoder: zstd::Encoder::new(hashing, LEVEL)? })
+        let to = BufWriter::with_capacity(1 << 20, file);
+        Ok(Self { path: path.to_owned(), part, to, hash: Sha256::new(), bytes: 0 })
+    }
+
+    /// Flushes it, writes its checksum, and gives it its name.
+    pub(super) fn seal(self) -> io::Result<Sealed> {
+        let Self { path, part, to, hash, bytes } = self;
+        to.into_inner()?.sync_all()?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        write_whole(&with_ending(&path, CHECKSUM), &format!("{}  {name}\n", hex(&hash.finalize())))?;
+        fs::rename(&part, &path)?;
+        sync_folder_of(&path)?;
+        Ok(Sealed { path, bytes })
+    }
+}
+
+impl Write for Plain {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.to.write(bytes)?;
+        self.hash.update(&bytes[..written]);
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+/// A file that is being written, compressed.
+pub struct Sealing(zstd::Encoder<'static, Plain>);
+
+impl Sealing {
+    /// Begins a file that will be at `path` when it is sealed. Only its owner may read it.
+    pub fn begin(path: &Path) -> io::Result<Self> {
+        Ok(Self(zstd::Encoder::new(Plain::begin(path)?, LEVEL)?))
     }
 
     /// Flushes it, writes its checksum, and gives it its name.
     pub fn seal(self) -> io::Result<Sealed> {
-        let Hashing { to, hash, bytes } = self.encoder.finish()?;
-        to.into_inner()?.sync_all()?;
-        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
-        write_whole(&with_ending(&self.path, CHECKSUM), &format!("{}  {name}\n", hex(&hash.finalize())))?;
-        fs::rename(&self.part, &self.path)?;
-        sync_folder_of(&self.path)?;
-        Ok(Sealed { path: self.path, bytes })
+        self.0.finish()?.seal()
     }
 }
 
 impl Write for Sealing {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.encoder.write(bytes)
+        self.0.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.encoder.flush()
+        self.0.flush()
     }
 }
 
@@ -75,9 +108,9 @@ pub fn open(path: &Path) -> Result<impl Read + use<>, Broken> {
     let unreadable = |error| Broken::Unreadable(path.to_owned(), error);
     File::open(path).map_err(unreadable)?;
     let known = fs::read_to_string(checksum_of(path)).map_err(|error| Broken::Unreadable(checksum_of(path), error))?;
-    let mut hashing = Hashing { to: io::sink(), hash: Sha256::new(), bytes: 0 };
+    let mut hashing = Hashing(Sha256::new());
     io::copy(&mut File::open(path).map_err(unreadable)?, &mut hashing).map_err(unreadable)?;
-    if known.split_whitespace().next() != Some(&hex(&hashing.hash.finalize())) {
+    if known.split_whitespace().next() != Some(&hex(&hashing.0.finalize())) {
         return Err(Broken::Damaged(path.to_owned()));
     }
     let decoder = zstd::Decoder::new(File::open(path).map_err(unreadable)?).map_err(unreadable)?;
@@ -111,7 +144,7 @@ fn write_whole(path: &Path, text: &str) -> io::Result<()> {
 }
 
 /// A name is only there for good once its folder says so.
-fn sync_folder_of(path: &Path) -> io::Result<()> {
+pub(super) fn sync_folder_of(path: &Path) -> io::Result<()> {
     File::open(path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new(".")))?.sync_all()
 }
 
@@ -119,23 +152,17 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Counts and hashes what passes.
-struct Hashing<W> {
-    to: W,
-    hash: Sha256,
-    bytes: u64,
-}
+/// Hashes what passes.
+struct Hashing(Sha256);
 
-impl<W: Write> Write for Hashing<W> {
+impl Write for Hashing {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.to.write(bytes)?;
-        self.hash.update(&bytes[..written]);
-        self.bytes += written as u64;
-        Ok(written)
+        self.0.update(bytes);
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.to.flush()
+        Ok(())
     }
 }
 

@@ -78,7 +78,7 @@ fn json(findings: &Findings) -> Value {
     let differences: Vec<_> =
         findings.differences.iter().map(|one| json!({"place": one.place, "detail": one.detail})).collect();
     json!({
-        "messages": findings.messages, "inbound": findings.inbound, "contacts": findings.contacts,
+        "messages": findings.messages, "archived": findings.archived, "inbound": findings.inbound, "contacts": findings.contacts,
         "cells": findings.cells, "index_rows": findings.index_rows,
         "count": findings.count, "differences": differences,
     })
@@ -87,8 +87,9 @@ fn json(findings: &Findings) -> Value {
 fn show(findings: &Value) -> String {
     let count = |name: &str| text(&findings[name]);
     let mut shown = format!(
-        "{} messages, {} inbound, {} contacts, {} cells, {} index rows\n",
+        "{} messages ({} in the archive), {} inbound, {} contacts, {} cells, {} index rows\n",
         count("messages"),
+        count("archived"),
         count("inbound"),
         count("contacts"),
         count("cells"),
@@ -149,10 +150,10 @@ mod tests {
 
     #[test]
     fn every_difference_is_named() {
-        let findings = json!({"messages": 2, "inbound": 0, "contacts": 1, "cells": 3, "index_rows": 8, "count": 1,
+        let findings = json!({"messages": 2, "archived": 1, "inbound": 0, "contacts": 1, "cells": 3, "index_rows": 8, "count": 1,
             "differences": [{"place": "sids", "detail": "SM1 does not lead to msg_1"}]});
         insta::assert_snapshot!(show(&findings), @r#"
-        2 messages, 0 inbound, 1 contacts, 3 cells, 8 index rows
+        2 messages (1 in the archive), 0 inbound, 1 contacts, 3 cells, 8 index rows
         difference: 1
           sids: SM1 does not lead to msg_1
         "#);

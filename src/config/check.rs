@@ -6,6 +6,7 @@ use std::net::ToSocketAddrs;
 use reqwest::Url;
 
 use super::{Config, Mode};
+use crate::clock::Clock;
 use crate::message::Address;
 use crate::timetable::Timetable;
 use crate::twilio::BadOptions;
@@ -58,8 +59,16 @@ impl Flaws {
     }
 
     fn schedule(&mut self, config: &Config) {
-        if let Err(error) = Timetable::read(&config.backup.schedule) {
-            self.add("backup.schedule", error.to_string());
+        for (key, line) in
+            [("archive.schedule", &config.archive.schedule), ("backup.schedule", &config.backup.schedule)]
+        {
+            match Timetable::read(line) {
+                Err(error) => self.add(key, error.to_string()),
+                Ok(Some(timetable)) if timetable.next(Clock::System.now()).is_none() => {
+                    self.add(key, "names a date that never comes: leave it empty for never".to_owned());
+                }
+                Ok(_) => {}
+            }
         }
     }
 

@@ -97,6 +97,17 @@ pub(super) static KEYS: &[Key] = &[
     )
     .between(0.0, 4_096.0),
     key(
+        "archive.after_days",
+        "Days after its last change until a message at its end moves to the archive (1 to 3650). It is found there as before.",
+    )
+    .between(1.0, 3_650.0),
+    key(
+        "archive.schedule",
+        "When they move, as a cron line in UTC: second minute hour day month weekday; empty for never.",
+    ),
+    key("archive.dir", "The folder of the archive's segments; else archive in the data folder.")
+        .example("\"/var/lib/bluetick/archive\""),
+    key(
         "backup.schedule",
         "When a backup is made by itself, as a cron line in UTC: second minute hour day month weekday; empty for never.",
     ),

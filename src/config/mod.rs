@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 pub use problem::{ConfigError, Place, Problem, Spot};
 pub use template::{environment as environment_template, file as template};
 
-use crate::{backup, emulator, http, jobs, message, store, telemetry, twilio};
+use crate::{archive, backup, emulator, http, jobs, message, store, telemetry, twilio};
 use layer::Layer;
 use shape::Shape;
 
@@ -55,6 +55,8 @@ pub struct Config {
     pub http: http::Options,
     /// The data file.
     pub store: store::Options,
+    /// Where old messages go, and when.
+    pub archive: archive::Options,
     /// Backups.
     pub backup: backup::Options,
     /// The account at Twilio.

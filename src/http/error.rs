@@ -109,6 +109,8 @@ codes! {
     Stopping = "stopping" 503 "bluetick is stopping";
     /// The disk failed.
     StorageFailed = "storage_failed" 503 "The data file cannot be used";
+    /// A segment of the archive is missing or damaged.
+    ArchiveUnreadable = "archive_unreadable" 503 "The archive cannot be read";
     /// A backup could not be made or read.
     BackupFailed = "backup_failed" 500 "The backup could not be made";
     /// The disk is nearly full.
@@ -275,6 +277,13 @@ impl From<StoreError> for Problem {
             StoreError::Closed => Self::new(Code::Stopping, "bluetick takes nothing more in: come again in a moment"),
             StoreError::NoSpace => {
                 Self::new(Code::StorageFull, "the disk is nearly full: nothing new is taken in until there is room")
+            }
+            StoreError::Archive(_) => {
+                tracing::error!(%error, "a segment of the archive is missing or damaged");
+                Self::new(
+                    Code::ArchiveUnreadable,
+                    "this message is in the archive, and its segment cannot be read: bluetick archive verify says which",
+                )
             }
             StoreError::Taken | StoreError::WrongFile(_) | StoreError::Disk(_) => {
                 tracing::error!(%error, "the store failed under a request");

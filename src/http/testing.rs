@@ -17,6 +17,7 @@ use tokio::sync::watch;
 
 use super::app::{App, Tally};
 use super::{Options, headers, routes};
+use crate::archive::Shelf;
 use crate::clock::{Clock, Time};
 use crate::message::{AttemptId, Fact, Policy, Sid, Source, Word};
 use crate::store::{self, Claim, Claimed, Settle, Turn, Write, Written};
@@ -49,8 +50,8 @@ impl House {
         let dir = std::env::temp_dir().join(format!("bluetick-http-{}-{number}", std::process::id()));
         let clock = Clock::manual(START);
         let options = store::Options { dir: dir.clone(), cache_mb: 16, ..store::Options::default() };
-        let (store, _writer) =
-            store::start(&options, Policy::default(), clock.clone()).expect("a store in a new folder");
+        let (store, _writer) = store::start(&options, Shelf::beside(&options.dir), Policy::default(), clock.clone())
+            .expect("a store in a new folder");
         let mut app = App {
             store,
             webhook: Some(Webhook {

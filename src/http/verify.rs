@@ -18,6 +18,8 @@ static IS_BUSY: AtomicBool = AtomicBool::new(false);
 pub(super) struct FindingsView {
     /// Messages that were read.
     messages: u64,
+    /// How many of them are in the archive.
+    archived: u64,
     /// Inbound messages that were read.
     inbound: u64,
     /// People that were read.
@@ -43,11 +45,11 @@ pub(super) struct DifferenceView {
 
 impl From<Findings> for FindingsView {
     fn from(findings: Findings) -> Self {
-        let Findings { messages, inbound, contacts, cells, index_rows, count, differences } = findings;
+        let Findings { messages, archived, inbound, contacts, cells, index_rows, count, differences } = findings;
         let view =
             |difference: store::Difference| DifferenceView { place: difference.place, detail: difference.detail };
         let differences = differences.into_iter().map(view).collect();
-        Self { messages, inbound, contacts, cells, index_rows, count, differences }
+        Self { messages, archived, inbound, contacts, cells, index_rows, count, differences }
     }
 }
 

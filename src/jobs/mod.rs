@@ -2,6 +2,7 @@
 
 pub mod adopt;
 mod alarm;
+pub mod archive;
 pub mod backup;
 pub mod evidence;
 pub mod listen;

@@ -13,6 +13,7 @@ const MAX_LENGTH: usize = 160;
 
 /// An address as Twilio writes it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Address {
     /// `whatsapp:+4915100000001`: a phone number in E.164, without the channel.
     Phone(String),

@@ -9,6 +9,7 @@ use crate::clock::Time;
 
 /// What is known of the handing itself; its delivery is the receipt's business.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Handing {
     /// The intent is stored and the request is on its way.
     InFlight,
@@ -40,6 +41,7 @@ pub enum Handing {
 
 /// What of a draft is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Form {
     /// What was asked for.
     AsAsked,
@@ -67,6 +69,7 @@ pub struct Attempt {
     /// From 1.
     pub number: u8,
     /// The unguessable part of its callback path.
+    #[serde(with = "super::id::nonce")]
     pub nonce: [u8; 16],
     /// Which start of bluetick made it: after another start, an attempt still in flight has lost its owner.
     pub boot: u64,

@@ -26,6 +26,7 @@ const FURTHEST_MS: i64 = 366 * 24 * 3_600_000;
 
 /// What is sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Content {
     /// Free text: only inside the 24-hour window.
     Text(String),

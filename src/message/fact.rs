@@ -16,6 +16,7 @@ pub const MAX_ROWS: usize = 64;
 
 /// Something that happened to a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Fact {
     /// The team's app asked for it to be sent, not before `due`.
     Accepted {
@@ -30,6 +31,7 @@ pub enum Fact {
     /// An attempt was opened: the intent that is on disk before the request leaves.
     Claimed {
         /// The unguessable part of its callback path.
+        #[serde(with = "super::id::nonce")]
         nonce: [u8; 16],
         /// Which start of bluetick owns it.
         boot: u64,
@@ -146,6 +148,7 @@ pub enum Fact {
 
 /// Why another attempt is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Why {
     /// The last one failed in a way that passes by itself.
     Failure(u32),
@@ -161,6 +164,7 @@ pub enum Why {
 
 /// What a held message waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Hold {
     /// The person who held it.
     Operator,
@@ -177,6 +181,7 @@ pub enum Hold {
 
 /// What a message lets go first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Wait {
     /// Earlier messages of this sender to this person: WhatsApp's pair rate.
     Pair,
@@ -238,6 +243,7 @@ impl Fact {
 
 /// Who told us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Source {
     /// The team's app, through the API.
     Api,

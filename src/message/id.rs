@@ -7,13 +7,13 @@ use std::str::FromStr;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use subtle::ConstantTimeEq;
 
 use crate::clock::Time;
 
 /// A message of ours: a UUIDv7, so that ids sort by the time of acceptance. Shown as `msg_` and 32 hex digits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageId(pub [u8; 16]);
 
 impl MessageId {
@@ -69,6 +69,7 @@ pub struct AttemptId {
     /// Which attempt of the message, from 1.
     pub number: u8,
     /// The unguessable part.
+    #[serde(with = "nonce")]
     pub nonce: [u8; 16],
 }
 
@@ -106,7 +107,7 @@ impl FromStr for AttemptId {
 }
 
 /// Twilio's name for a message: `SM` or `MM` and 32 lower-case hex digits, in 17 bytes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sid(pub [u8; 17]);
 
 impl fmt::Display for Sid {
@@ -130,6 +131,45 @@ impl FromStr for Sid {
         let mut bytes = [text.as_bytes()[0]; 17];
         bytes[1..].copy_from_slice(&rest);
         Ok(Self(bytes))
+    }
+}
+
+macro_rules! bytes_or_text {
+    ($id:ident) => {
+        /// Stored as its bytes; written for people as it is shown.
+        impl Serialize for $id {
+            fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                if to.is_human_readable() { to.collect_str(self) } else { self.0.serialize(to) }
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $id {
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                match from.is_human_readable() {
+                    true => String::deserialize(from)?.parse().map_err(serde::de::Error::custom),
+                    false => Deserialize::deserialize(from).map(Self),
+                }
+            }
+        }
+    };
+}
+
+bytes_or_text!(MessageId);
+bytes_or_text!(Sid);
+
+/// The unguessable part of an attempt: stored as its bytes, written for people as hex digits.
+pub(super) mod nonce {
+    use super::{Deserialize, Deserializer, NotAnId, Serialize, Serializer, hex, unhex};
+
+    pub(in super::super) fn serialize<S: Serializer>(nonce: &[u8; 16], to: S) -> Result<S::Ok, S::Error> {
+        if to.is_human_readable() { to.collect_str(&hex(nonce)) } else { nonce.serialize(to) }
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<[u8; 16], D::Error> {
+        match from.is_human_readable() {
+            true => unhex(&String::deserialize(from)?).ok_or_else(|| serde::de::Error::custom(NotAnId)),
+            false => Deserialize::deserialize(from),
+        }
     }
 }
 

@@ -30,6 +30,7 @@ pub struct Seen {
 /// The joined evidence about one attempt.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
+    #[serde(with = "words")]
     seen: [Option<Seen>; RANKED],
     /// Error codes Twilio gave.
     pub codes: BTreeSet<u32>,
@@ -113,6 +114,37 @@ impl Receipt {
     /// Whether Twilio said both that it arrived and that it did not.
     pub fn is_contradictory(&self) -> bool {
         self.has_arrived() && self.history().any(|(word, _)| word.is_failure())
+    }
+}
+
+/// The words that were seen: stored by their rank, written for people by their name.
+mod words {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::{RANKED, Seen, Word};
+
+    type Ranked = [Option<Seen>; RANKED];
+
+    pub(super) fn serialize<S: Serializer>(seen: &Ranked, to: S) -> Result<S::Ok, S::Error> {
+        if !to.is_human_readable() {
+            return seen.serialize(to);
+        }
+        let named = seen.iter().enumerate().filter_map(|(rank, seen)| Some((Word::ranked(rank), (*seen)?)));
+        to.collect_map(named.map(|(word, seen)| (word.as_str().to_owned(), seen)))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Ranked, D::Error> {
+        if !from.is_human_readable() {
+            return Deserialize::deserialize(from);
+        }
+        let mut ranked = Ranked::default();
+        for (name, seen) in BTreeMap::<String, Seen>::deserialize(from)? {
+            let rank = Word::parse(&name).rank();
+            ranked[rank.ok_or_else(|| serde::de::Error::custom(format!("{name:?} is no status")))?] = Some(seen);
+        }
+        Ok(ranked)
     }
 }
 

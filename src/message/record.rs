@@ -16,6 +16,7 @@ use crate::clock::Time;
 
 /// Where a message came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// It was accepted by our API.
     Api,
@@ -25,6 +26,7 @@ pub enum Origin {
 
 /// An end that is ours, not Twilio's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Ending {
     /// Canceled while it waited.
     Canceled,
@@ -43,6 +45,7 @@ pub enum Ending {
 
 /// What is done next with a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Step {
     /// Hand it to Twilio.
     Send,
@@ -73,6 +76,7 @@ pub struct Next {
 
 /// What was settled for a message before it is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Pass {
     /// Nothing.
     None,

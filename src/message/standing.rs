@@ -167,6 +167,11 @@ impl Message {
         self.is_in_flight() || (self.is_unclear() && !is_over)
     }
 
+    /// Whether nothing more is to be done with it, and nothing is waited for: what may still come is a late receipt.
+    pub fn is_at_rest(&self) -> bool {
+        self.next.is_none() && self.hold.is_none() && !self.is_undecided()
+    }
+
     /// Whether the answer to the latest attempt was lost, and nothing has told since what became of it.
     pub fn is_unclear(&self) -> bool {
         self.attempts.last().is_some_and(|attempt| matches!(attempt.handing, Handing::Unknown { .. }))

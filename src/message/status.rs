@@ -9,6 +9,7 @@ pub const RANKED: usize = 10;
 
 /// A status in Twilio's own words, in the order in which one outdoes another.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Word {
     /// Taken by a Messaging Service; the sender is not chosen yet.
     Accepted,
@@ -91,6 +92,7 @@ const RANKING: [(Word, &str); RANKED] = [
 
 /// The status of a message: a pure fold of its attempts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Waits for its turn to be sent.
     Pending,

@@ -7,7 +7,7 @@ use anyhow::Context;
 use rand::RngExt;
 use serde_json::{Value, json};
 
-use super::{House, listen, traffic};
+use super::{House, listen, shelf, traffic};
 use crate::cli::{DEMO_DIR, DemoArgs};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -36,7 +36,7 @@ async fn run(args: DemoArgs) -> anyhow::Result<()> {
     config.store.reserve_mb = 0;
     config.backup.schedule.clear();
     config.policy = watchable();
-    let opened = store::start(&config.store, config.policy(), Clock::System)?;
+    let opened = store::start(&config.store, shelf(&config), config.policy(), Clock::System)?;
     let listeners = listen_on(&mut config, args.listen)?;
     let url = format!("http://{}", listeners.address()?);
     let twilio = start_emulator(args.emulator, &url, args.quiet).await?;

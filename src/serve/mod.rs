@@ -19,6 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::alert::{Alert, Board};
+use crate::archive::Shelf;
 use crate::cli::EmulateArgs;
 use crate::clock::Clock;
 use crate::config::{Config, Mode};
@@ -45,7 +46,7 @@ const WATCH: Duration = Duration::from_millis(250);
 /// Runs until a signal says to stop.
 pub fn serve(config: Config) -> anyhow::Result<()> {
     actix_web::rt::System::new().block_on(async {
-        let opened = store::start(&config.store, config.policy(), Clock::System)?;
+        let opened = store::start(&config.store, shelf(&config), config.policy(), Clock::System)?;
         let listeners = listen(&config)?;
         let house = House::start(config, opened, listeners).await?;
         println!("bluetick is ready at {}", house.url);
@@ -63,6 +64,11 @@ pub fn emulate(args: EmulateArgs) -> anyhow::Result<()> {
         emulator.stop().await;
         Ok(())
     })
+}
+
+/// Where old messages are.
+fn shelf(config: &Config) -> Shelf {
+    Shelf::new(config.archive.folder(&config.store.dir))
 }
 
 /// Binds the port and the local socket; only whoever holds the data file may replace the socket beside it.

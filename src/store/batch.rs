@@ -13,8 +13,10 @@ use super::codec::{decode, encode};
 use super::consequences::{self, News};
 use super::footprint::Footprint;
 use super::memory::Memory;
+use super::shelving;
 use super::sums;
 use super::tables::{self, Tables, Tier};
+use crate::archive::Shelf;
 use crate::clock::Time;
 use crate::contact::Contact;
 use crate::event::{Event, Told};
@@ -26,6 +28,7 @@ pub(super) struct Batch<'txn> {
     pub(super) tables: Tables<'txn>,
     pub(super) now: Time,
     pub(super) policy: &'txn Policy,
+    shelf: &'txn Shelf,
     memory: &'txn mut Memory,
     messages: BTreeMap<MessageId, Touched>,
     /// SIDs that messages of this batch took on, before the index knows of them.
@@ -40,12 +43,20 @@ struct Touched {
     message: Message,
     has_changed: bool,
     is_gone: bool,
+    /// The segment it came from, if it was archived.
+    segment: Option<u32>,
 }
 
 impl<'txn> Batch<'txn> {
-    pub(super) fn new(tables: Tables<'txn>, now: Time, policy: &'txn Policy, memory: &'txn mut Memory) -> Self {
+    pub(super) fn new(
+        tables: Tables<'txn>,
+        now: Time,
+        policy: &'txn Policy,
+        shelf: &'txn Shelf,
+        memory: &'txn mut Memory,
+    ) -> Self {
         let (messages, bound, contacts, sums, rollups) = Default::default();
-        Self { tables, now, policy, memory, messages, bound, contacts, sums, rollups }
+        Self { tables, now, policy, shelf, memory, messages, bound, contacts, sums, rollups }
     }
 
     /// What the writer remembers.
@@ -63,16 +74,44 @@ impl<'txn> Batch<'txn> {
         if self.messages.contains_key(&id) {
             return Ok(());
         }
-        let message = match self.memory.take(id) {
-            Some(message) => message,
+        let found = match self.memory.take(id) {
+            Some(message) => Some((None, message)),
             None => {
-                let Some(bytes) = self.tables.messages.open()?.get(id.0)? else { return Ok(()) };
-                decode::<Message>(bytes.value())?
+                let Tables { messages, stubs, merged, .. } = &mut self.tables;
+                let here = messages.open()?.get(id.0)?.map(|bytes| decode::<Message>(bytes.value()));
+                match here.transpose()? {
+                    Some(message) => Some((None, message)),
+                    None => shelving::behind_stub(stubs.open()?, merged.open()?, self.shelf, id)?
+                        .map(|(segment, message)| (Some(segment), message)),
+                }
             }
         };
+        let Some((segment, message)) = found else { return Ok(()) };
         let before = Some(Footprint::of(&message));
-        self.messages.insert(id, Touched { before, message, has_changed: false, is_gone: false });
+        self.messages.insert(id, Touched { before, message, has_changed: false, is_gone: false, segment });
         Ok(())
+    }
+
+    /// Forgets a message that nothing has changed in this batch; says whether that is so.
+    pub(super) fn forget(&mut self, id: MessageId) -> bool {
+        if self.messages.get(&id).is_some_and(|touched| touched.has_changed) {
+            return false;
+        }
+        self.messages.remove(&id);
+        self.memory.take(id);
+        true
+    }
+
+    /// Takes a message out of the archive; says whether it was there.
+    pub(super) fn bring_back(&mut self, id: MessageId) -> Result<bool, StoreError> {
+        self.load(id)?;
+        let archived = self.messages.get_mut(&id).filter(|touched| touched.segment.is_some() && !touched.has_changed);
+        Ok(archived.map(|touched| touched.has_changed = true).is_some())
+    }
+
+    /// Whether a message is in the archive, as the file says.
+    pub(super) fn is_archived(&mut self, id: MessageId) -> Result<bool, StoreError> {
+        Ok(self.tables.stubs.open()?.get(id.0)?.is_some())
     }
 
     /// A message that was not there before.
@@ -80,7 +119,9 @@ impl<'txn> Batch<'txn> {
         let change = Change { grew: true, ..message.no_change() };
         self.tell(Told::of(&message, &change))?;
         self.bound.extend(message.sid().map(|sid| (sid, message.id)));
-        self.messages.insert(message.id, Touched { before: None, message, has_changed: true, is_gone: false });
+        let id = message.id;
+        let touched = Touched { before: None, message, has_changed: true, is_gone: false, segment: None };
+        self.messages.insert(id, touched);
         Ok(())
     }
 
@@ -272,10 +313,16 @@ impl<'txn> Batch<'txn> {
     }
 
     fn save(&mut self, touched: Touched) -> Result<(), StoreError> {
-        let Touched { before, message, has_changed, is_gone } = touched;
+        let Touched { before, message, has_changed, is_gone, segment } = touched;
         if !has_changed {
-            self.memory.keep(message);
+            if segment.is_none() {
+                self.memory.keep(message);
+            }
             return Ok(());
+        }
+        if let Some(segment) = segment {
+            self.tables.stubs.open()?.remove(message.id.0)?;
+            shelving::mark(self, segment)?;
         }
         let after = (!is_gone).then(|| Footprint::of(&message));
         match &after {

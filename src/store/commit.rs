@@ -20,10 +20,12 @@ use super::read::Snapshot;
 use super::report;
 use super::restored;
 use super::sentinel::Sentinel;
+use super::shelving;
 use super::steer;
 use super::sums::{self, Log};
 use super::tables::{self, Tables};
 use super::verbs::{Accept, Answered, IdempotencyKey, Inbound, Recover, Settle, Write, Written};
+use crate::archive::Shelf;
 use crate::clock::Time;
 use crate::event::{Event, Told};
 use crate::message::{Address, Fact, Message, MessageId, Policy, Source};
@@ -44,6 +46,7 @@ pub struct Store {
     last: Time,
     /// The name the file was given when it was made.
     instance: [u8; 16],
+    shelf: Arc<Shelf>,
 }
 
 impl Store {
@@ -69,7 +72,7 @@ impl Store {
             }
             error => error.into(),
         })?;
-        let store = Self::over(db)?;
+        let store = Self::over(db)?.with_shelf(Arc::new(Shelf::beside(dir)));
         if let Some(sentinel) = &sentinel {
             sentinel.check_same(&Sentinel::new(store.instance, store.newest_event()), dir)?;
         }
@@ -83,7 +86,8 @@ impl Store {
         let instance = name(&txn)?;
         txn.commit()?;
         let policy = Policy::default();
-        let mut store = Self { db: Arc::new(db), memory: Memory::default(), policy, last: Time(0), instance };
+        let shelf = Arc::new(Shelf::beside(Path::new("")));
+        let mut store = Self { db: Arc::new(db), memory: Memory::default(), policy, last: Time(0), instance, shelf };
         store.recall()?;
         Ok(store)
     }
@@ -91,6 +95,16 @@ impl Store {
     /// The same store, which decides by these waits and limits from now on.
     pub fn with_policy(self, policy: Policy) -> Self {
         Self { policy, ..self }
+    }
+
+    /// The same store, whose archived messages are on this shelf.
+    pub fn with_shelf(self, shelf: Arc<Shelf>) -> Self {
+        Self { shelf, ..self }
+    }
+
+    /// Where its archived messages are.
+    pub fn shelf(&self) -> &Arc<Shelf> {
+        &self.shelf
     }
 
     /// Reads what is kept in memory back from the file.
@@ -147,9 +161,14 @@ impl Store {
         }
         sums::fold(&txn, &mut self.memory)?;
         let written = {
-            let mut batch = Batch::new(Tables::of(&txn), now, &self.policy, &mut self.memory);
+            let mut batch = Batch::new(Tables::of(&txn), now, &self.policy, &self.shelf, &mut self.memory);
             steer::free(&mut batch)?;
-            let written = writes.into_iter().map(|write| decide(&mut batch, write)).collect::<Result<Vec<_>, _>>()?;
+            let written = writes.into_iter().map(|write| match decide(&mut batch, write) {
+                // A message in the archive is read before anything is changed: whoever asked is told, and nobody else.
+                Err(StoreError::Archive(words)) => Ok(Written::Unreadable(words)),
+                decided => decided,
+            });
+            let written = written.collect::<Result<Vec<_>, _>>()?;
             batch.flush()?;
             written
         };
@@ -208,7 +227,8 @@ impl Store {
 
     /// The store as it is now, for reading.
     pub fn read(&self) -> Result<Snapshot, StoreError> {
-        Ok(Snapshot::over(begin_read(&self.db)?))
+        let lease = self.shelf.lease();
+        Ok(Snapshot::over(begin_read(&self.db)?, Arc::clone(&self.shelf), lease))
     }
 }
 
@@ -262,6 +282,11 @@ fn decide(batch: &mut Batch<'_>, write: Write) -> Result<Written, StoreError> {
         Write::Recover(recover) => self::recover(batch, recover),
         Write::Doubt(doubt) => restored::doubt(batch, doubt),
         Write::CaughtUp => restored::settle(batch),
+        Write::OpenSegment => shelving::open(batch),
+        Write::Shelve(shelve) => shelving::shelve(batch, shelve),
+        Write::CloseSegment(segment) => shelving::close(batch, segment),
+        Write::DiscardSegment(segment) => shelving::discard(batch, segment),
+        Write::Return(ids) => shelving::bring_back(batch, ids),
         Write::Ran(job, run) => {
             batch.tables.runs.open()?.insert(job.as_str(), encode(&run).as_slice())?;
             Ok(Written::Ran)

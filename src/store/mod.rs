@@ -14,6 +14,7 @@ mod dump;
 mod footprint;
 mod keeper;
 mod listening;
+mod listing;
 mod mailbox;
 mod memory;
 mod pairs;
@@ -21,6 +22,7 @@ mod read;
 mod report;
 mod restored;
 mod sentinel;
+mod shelving;
 mod steer;
 mod sums;
 mod tables;
@@ -34,12 +36,13 @@ pub use codec::{SCHEMA, Unreadable, decode, encode};
 pub use commit::Store;
 pub use dump::{BadDump, Head, dump, inspect, load, read_head};
 pub use listening::Listening;
-pub use read::{Filter, Page, Person, Snapshot};
+pub use listing::{Filter, Page};
+pub use read::{Person, Snapshot};
 pub use restored::Restored;
 pub use tables::Tier;
 pub use verbs::{
-    Accept, Asked, Claim, Claimed, Direction, Doubt, Heard, IdempotencyKey, Inbound, Listened, OptingOut, Recorded,
-    Recover, Report, Retry, Run, Settle, Steer, Turn, Write, Written,
+    Accept, Asked, Claim, Claimed, Direction, Doubt, Heard, IdempotencyKey, Inbound, Listened, OptingOut, Place,
+    Recorded, Recover, Report, Retry, Run, Settle, Shelve, Steer, Turn, Write, Written,
 };
 pub use verify::{Difference, Findings, verify};
 pub use writer::{Handle, Wake, run, start};
@@ -83,12 +86,21 @@ pub enum StoreError {
     /// The data file is not the one that belongs here, or its folder cannot be used.
     #[error("{0}")]
     WrongFile(String),
+    /// A message in the archive cannot be read.
+    #[error("the archive cannot be read: {0}")]
+    Archive(String),
     /// Another process has the data file open.
     #[error("the data file is in use by another bluetick: stop that one, or choose another store.dir")]
     Taken,
     /// The disk failed, or the file is damaged: nothing of the batch was written.
     #[error("the data file cannot be read or written: {0}")]
     Disk(String),
+}
+
+impl From<crate::archive::Broken> for StoreError {
+    fn from(error: crate::archive::Broken) -> Self {
+        Self::Archive(error.to_string())
+    }
 }
 
 macro_rules! disk_errors {

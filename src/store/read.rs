@@ -1,18 +1,22 @@
 //! Reading: every answer comes from one snapshot, while the writer goes on.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
-use redb::{ReadTransaction, ReadableTable};
+use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata};
 
 use super::StoreError;
 use super::codec::decode;
 use super::commit::{answered_under, canonical};
 use super::listening::Listening;
+use super::listing::Page;
 use super::restored::{self, Restored};
+use super::shelving;
 use super::sums::{self, Log};
 use super::tables::{self, Tier};
-use super::verbs::{IdempotencyKey, Inbound, Run, Written};
+use super::verbs::{IdempotencyKey, Inbound, Place, Run, Written};
+use crate::archive::{Lease, Shelf};
 use crate::clock::Time;
 use crate::contact::Contact;
 use crate::event::Event;
@@ -20,46 +24,11 @@ use crate::message::{Message, MessageId, Priority, Recipient, Sid, Status, Step}
 use crate::metrics::Cell;
 use crate::pause::{Paused, Scope};
 
-/// A page looks at no more records than this, however few of them match: the cursor goes on from there.
-const MAX_SCANNED: usize = 5_000;
-
 /// The store as it was at one moment.
 pub struct Snapshot {
     txn: ReadTransaction,
-}
-
-/// What a listing is narrowed to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filter {
-    /// Any of these statuses.
-    pub statuses: BTreeSet<String>,
-    /// Only what a person should look at.
-    pub needs_attention: bool,
-    /// The person, by any of their names.
-    pub to: Option<String>,
-    /// Our sender.
-    pub from: Option<String>,
-    /// Failed with this code.
-    pub code: Option<u32>,
-    /// Labelled so.
-    pub tag: Option<String>,
-    /// The app's own name for it.
-    pub reference: Option<String>,
-    /// Accepted at this time or later.
-    pub since: Option<Time>,
-    /// Accepted before this time.
-    pub until: Option<Time>,
-}
-
-/// A part of a listing, newest first.
-#[derive(Clone, Debug)]
-pub struct Page<T, C> {
-    /// What matched.
-    pub rows: Vec<T>,
-    /// Where the next page begins, if there is more to look at.
-    pub next: Option<C>,
-    /// How many records were looked at.
-    pub scanned: usize,
+    shelf: Arc<Shelf>,
+    _lease: Arc<Lease>,
 }
 
 /// A person, and the sum of what their messages add.
@@ -76,23 +45,89 @@ pub struct Person {
 }
 
 impl Snapshot {
-    pub(super) fn over(txn: ReadTransaction) -> Self {
-        Self { txn }
+    /// The lease was taken before the transaction began: what that shows is where it shows it.
+    pub(super) fn over(txn: ReadTransaction, shelf: Arc<Shelf>, lease: Arc<Lease>) -> Self {
+        Self { txn, shelf, _lease: lease }
     }
 
     pub(super) fn transaction(&self) -> &ReadTransaction {
         &self.txn
     }
 
-    /// A message by id, also by the id it had before it was absorbed.
+    /// A message by id, also by the id it had before it was absorbed, wherever it is.
     pub fn message(&self, id: MessageId) -> Result<Option<Message>, StoreError> {
-        let table = self.txn.open_table(tables::MESSAGES)?;
-        if let Some(bytes) = table.get(id.0)? {
+        if let Some(bytes) = self.txn.open_table(tables::MESSAGES)?.get(id.0)? {
             return Ok(Some(decode(bytes.value())?));
         }
-        let moved = self.txn.open_table(tables::MOVED)?.get(id.0)?.map(|id| id.value());
-        let bytes = moved.map(|id| table.get(id)).transpose()?.flatten();
-        Ok(bytes.map(|bytes| decode(bytes.value())).transpose()?)
+        if let Some(message) = self.archived(id)? {
+            return Ok(Some(message));
+        }
+        let moved = self.txn.open_table(tables::MOVED)?.get(id.0)?.map(|id| MessageId(id.value()));
+        moved.map_or(Ok(None), |id| self.message(id))
+    }
+
+    fn archived(&self, id: MessageId) -> Result<Option<Message>, StoreError> {
+        let (stubs, merged) = (self.txn.open_table(tables::STUBS)?, self.txn.open_table(tables::MERGED)?);
+        Ok(shelving::behind_stub(&stubs, &merged, &self.shelf, id)?.map(|(_, message)| message))
+    }
+
+    /// Calls `visit` with messages at rest whose last change is older than `until`, and with where each was read; the
+    /// oldest first, from `from` on.
+    pub fn at_rest(
+        &self,
+        from: MessageId,
+        until: Time,
+        mut visit: impl FnMut(Message, Place) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        // Whatever is younger than its last change is younger than that.
+        let end = MessageId::floor(until);
+        if from >= end {
+            return Ok(());
+        }
+        for row in self.txn.open_table(tables::MESSAGES)?.range(from.0..end.0)? {
+            let (_, bytes) = row?;
+            let message: Message = decode(bytes.value())?;
+            let is_due = message.is_at_rest() && message.updated_at < until;
+            if is_due && visit(message, Place::File(shelving::print(bytes.value()))).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The segments of the archive that are in use, and whether each has lines that nothing leads to.
+    pub fn segments(&self) -> Result<Vec<(u32, bool)>, StoreError> {
+        let segments = self.txn.open_table(tables::SEGMENTS)?;
+        segments
+            .iter()?
+            .map(|row| row.map(|(number, marks)| (number.value(), marks.value() > 0)))
+            .collect::<Result<_, _>>()
+            .map_err(Into::into)
+    }
+
+    /// Whether any message is in this segment.
+    pub fn is_in_use(&self, segment: u32) -> Result<bool, StoreError> {
+        for row in self.txn.open_table(tables::STUBS)?.iter()? {
+            if row?.1.value() == segment {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// How many messages are in the archive.
+    pub fn archived_count(&self) -> Result<u64, StoreError> {
+        Ok(self.txn.open_table(tables::STUBS)?.len()?)
+    }
+
+    /// Where archived messages are.
+    pub fn shelf(&self) -> &Shelf {
+        &self.shelf
+    }
+
+    /// The segment that a message is in, if it is archived.
+    pub fn segment_of(&self, id: MessageId) -> Result<Option<u32>, StoreError> {
+        Ok(self.txn.open_table(tables::STUBS)?.get(id.0)?.map(|segment| segment.value()))
     }
 
     /// A message by Twilio's name for it.
@@ -109,91 +144,6 @@ impl Snapshot {
             return Ok(Some(Written::KeyReused));
         }
         Ok(self.message(answered.message)?.map(|message| Written::Replayed(Box::new(message))))
-    }
-
-    /// A page of messages, newest first, from `cursor` on.
-    pub fn messages(
-        &self,
-        filter: &Filter,
-        cursor: Option<MessageId>,
-        limit: usize,
-    ) -> Result<Page<Message, MessageId>, StoreError> {
-        let mut page = Page { rows: Vec::new(), next: None, scanned: 0 };
-        let Some(bounds) = self.bounds(filter, cursor)? else { return Ok(page) };
-        let messages = self.txn.open_table(tables::MESSAGES)?;
-        let mut failure = None;
-        self.walk(filter, &bounds, |id| {
-            if page.rows.len() == limit || page.scanned == MAX_SCANNED {
-                page.next = Some(id);
-                return ControlFlow::Break(());
-            }
-            page.scanned += 1;
-            match messages.get(id.0).map_err(StoreError::from).and_then(|bytes| match bytes {
-                Some(bytes) => Ok(Some(decode::<Message>(bytes.value())?)),
-                None => Ok(None),
-            }) {
-                Ok(Some(message)) if bounds.lets_through(filter, &message) => page.rows.push(message),
-                Ok(_) => {}
-                Err(error) => {
-                    failure = Some(error);
-                    return ControlFlow::Break(());
-                }
-            }
-            ControlFlow::Continue(())
-        })?;
-        failure.map_or(Ok(page), Err)
-    }
-
-    /// What the names in a filter stand for; nothing, if nobody is called so.
-    fn bounds(&self, filter: &Filter, cursor: Option<MessageId>) -> Result<Option<Bounds>, StoreError> {
-        let contact = match &filter.to {
-            Some(name) => match self.contact_number(name)? {
-                Some(number) => Some(number),
-                None => return Ok(None),
-            },
-            None => None,
-        };
-        let sender = match &filter.from {
-            Some(name) => match self.sender_number(name)? {
-                Some(number) => Some(number),
-                None => return Ok(None),
-            },
-            None => None,
-        };
-        let first = filter.since.map_or(MessageId([0; 16]), MessageId::floor);
-        let end = filter.until.map(MessageId::floor);
-        let last = [cursor, end].into_iter().flatten().min().unwrap_or(MessageId([255; 16]));
-        Ok((first <= last).then_some(Bounds { contact, sender, first, last }))
-    }
-
-    /// Calls `visit` with ids from the narrowest index, newest first.
-    fn walk(
-        &self,
-        filter: &Filter,
-        bounds: &Bounds,
-        mut visit: impl FnMut(MessageId) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
-        let id_in = |row: &[u8]| MessageId(row[row.len() - 16..].try_into().expect("index rows end in an id"));
-        macro_rules! newest_first {
-            ($table:expr, $range:expr) => {{
-                for row in self.txn.open_table($table)?.range($range)?.rev() {
-                    if visit(id_in(&row?.0.value())).is_break() {
-                        break;
-                    }
-                }
-            }};
-        }
-        let (first, last) = (bounds.first, bounds.last);
-        if let Some(contact) = bounds.contact {
-            newest_first!(tables::MESSAGES_OF, tables::message_of(contact, first)..=tables::message_of(contact, last));
-        } else if let Some(code) = filter.code {
-            newest_first!(tables::CODES, tables::code(code, first)..=tables::code(code, last));
-        } else if filter.needs_attention {
-            newest_first!(tables::ATTENTION, first.0..=last.0);
-        } else {
-            newest_first!(tables::MESSAGES, first.0..=last.0);
-        }
-        Ok(())
     }
 
     /// A person by any of their names.
@@ -229,7 +179,7 @@ impl Snapshot {
         Ok(self.message(id)?.map(|message| (id, message.status())))
     }
 
-    fn contact_number(&self, name: &str) -> Result<Option<u64>, StoreError> {
+    pub(super) fn contact_number(&self, name: &str) -> Result<Option<u64>, StoreError> {
         let aliases = self.txn.open_table(tables::ALIASES)?;
         let spoken = crate::message::Address::parse(name).map_or_else(|_| canonical(name), |name| name.to_string());
         Ok(aliases.get(spoken.as_str())?.map(|number| number.value()))
@@ -477,29 +427,6 @@ impl Snapshot {
         };
         let bytes = self.txn.open_table(tables::INBOUND)?.get(tables::inbound(Time(at), sid.0))?;
         Ok(bytes.map(|bytes| decode(bytes.value())).transpose()?)
-    }
-}
-
-struct Bounds {
-    contact: Option<u64>,
-    sender: Option<u32>,
-    first: MessageId,
-    last: MessageId,
-}
-
-impl Bounds {
-    fn lets_through(&self, filter: &Filter, message: &Message) -> bool {
-        let is =
-            |wanted: &Option<String>, found: Option<&String>| wanted.as_ref().is_none_or(|text| Some(text) == found);
-        self.contact.is_none_or(|contact| message.contact == contact)
-            && self.sender.is_none_or(|sender| message.sender == sender)
-            && filter.since.is_none_or(|since| message.accepted_at >= since)
-            && filter.until.is_none_or(|until| message.accepted_at < until)
-            && filter.code.is_none_or(|code| message.code() == Some(code))
-            && filter.tag.as_ref().is_none_or(|tag| message.draft.tags.contains(tag))
-            && is(&filter.reference, message.draft.reference.as_ref())
-            && (!filter.needs_attention || message.needs_attention())
-            && (filter.statuses.is_empty() || filter.statuses.contains(message.status().as_str()))
     }
 }
 

@@ -117,9 +117,16 @@ fn merge(batch: &mut Batch<'_>, into: u64, from: u64) -> Result<(), StoreError> 
     let last = tables::message_of(from, MessageId([255; 16]));
     let rows = batch.tables.messages_of.open()?.range(first..=last)?.map(|row| Ok(row?.0.value()));
     for row in rows.collect::<Result<Vec<_>, redb::StorageError>>()? {
-        batch.message(MessageId(row[8..].try_into().expect("the row ends in the 16 bytes of an id")))?;
+        let id = MessageId(row[8..].try_into().expect("the row ends in the 16 bytes of an id"));
+        if batch.is_archived(id)? && batch.forget(id) {
+            batch.tables.messages_of.open()?.remove(row)?;
+            batch.tables.messages_of.open()?.insert(tables::message_of(into, id), ())?;
+        } else {
+            batch.message(id)?;
+        }
     }
     batch.reassign(from, into)?;
+    batch.tables.merged.open()?.insert(from, into)?;
     let inbound = super::read::inbound_keys(batch.tables.inbound_of.open()?, from)?;
     for key in inbound {
         let row = batch.tables.inbound.open()?.get(key)?.map(|bytes| super::codec::decode::<Inbound>(bytes.value()));

@@ -17,6 +17,10 @@ pub(super) const MESSAGES: TableDefinition<[u8; 16], Bytes> = TableDefinition::n
 pub(super) const SIDS: TableDefinition<[u8; 17], [u8; 16]> = TableDefinition::new("sids");
 /// Ids of messages that were absorbed into another.
 pub(super) const MOVED: TableDefinition<[u8; 16], [u8; 16]> = TableDefinition::new("moved");
+/// In which segment a message is that moved into the archive.
+pub(super) const STUBS: TableDefinition<[u8; 16], u32> = TableDefinition::new("stubs");
+/// The segments that are in use, and how many marks each has: a marked one has lines that nothing leads to.
+pub(super) const SEGMENTS: TableDefinition<u32, u32> = TableDefinition::new("segments");
 /// Records of inbound messages, by time and SID.
 pub(super) const INBOUND: TableDefinition<[u8; 25], Bytes> = TableDefinition::new("inbound");
 /// When each inbound SID came.
@@ -31,6 +35,8 @@ pub(super) const SUMS: TableDefinition<u64, Bytes> = TableDefinition::new("sums"
 pub(super) const SUM_LOG: TableDefinition<u64, Bytes> = TableDefinition::new("sum_log");
 /// The names they go by.
 pub(super) const ALIASES: TableDefinition<&str, u64> = TableDefinition::new("aliases");
+/// Who turned out to be whom; only archived messages still name the first.
+pub(super) const MERGED: TableDefinition<u64, u64> = TableDefinition::new("merged");
 /// Our senders, by number.
 pub(super) const SENDERS: TableDefinition<u32, &str> = TableDefinition::new("senders");
 /// The sums of shares: sender, tier, bucket.
@@ -121,6 +127,8 @@ tables! {
     messages: [u8; 16] => Bytes = MESSAGES;
     sids: [u8; 17] => [u8; 16] = SIDS;
     moved: [u8; 16] => [u8; 16] = MOVED;
+    stubs: [u8; 16] => u32 = STUBS;
+    segments: u32 => u32 = SEGMENTS;
     inbound: [u8; 25] => Bytes = INBOUND;
     inbound_sids: [u8; 17] => i64 = INBOUND_SIDS;
     inbound_of: [u8; 33] => () = INBOUND_OF;
@@ -128,6 +136,7 @@ tables! {
     sums: u64 => Bytes = SUMS;
     sum_log: u64 => Bytes = SUM_LOG;
     aliases: &'static str => u64 = ALIASES;
+    merged: u64 => u64 = MERGED;
     senders: u32 => &'static str = SENDERS;
     rollups: [u8; 9] => Bytes = ROLLUPS;
     rollup_log: u64 => Bytes = ROLLUP_LOG;

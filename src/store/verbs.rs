@@ -45,6 +45,16 @@ pub enum Write {
     Doubt(Doubt),
     /// After a restore: all that happened since is known.
     CaughtUp,
+    /// A number for a new segment of the archive.
+    OpenSegment,
+    /// Messages are in a segment now.
+    Shelve(Shelve),
+    /// A new segment is in use as a whole.
+    CloseSegment(u32),
+    /// A segment is not in use any more.
+    DiscardSegment(u32),
+    /// Messages come back out of the archive.
+    Return(Vec<MessageId>),
     /// A job ran.
     Ran(String, Run),
     /// Make sure that these senders have numbers.
@@ -84,6 +94,12 @@ pub enum Written {
     Listened,
     /// It is written down.
     Ran,
+    /// The segment.
+    Segment(u32),
+    /// How many messages moved.
+    Shelved(usize),
+    /// The archive could not be read, so nothing was done.
+    Unreadable(String),
     /// There is no such message.
     NotFound,
     /// How many attempts lost their owner.
@@ -299,6 +315,29 @@ pub struct Recover {
 pub struct Doubt {
     /// For the names of the attempts that may have been made.
     pub random: [u8; 16],
+}
+
+/// Messages are in a segment now.
+#[derive(Clone, Debug)]
+pub struct Shelve {
+    /// The segment: whole and flushed.
+    pub segment: u32,
+    /// Which messages, [`Shelve::MAX`] at most, and where each was read.
+    pub rows: Vec<(MessageId, Place)>,
+}
+
+impl Shelve {
+    /// One write moves no more messages than this: it bounds the commit.
+    pub const MAX: usize = 1_024;
+}
+
+/// Where a message was read, and how it stood there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In the data file, with these first bytes of its record's hash.
+    File(u64),
+    /// In another segment.
+    Segment(u32),
 }
 
 /// A run of a job.

@@ -16,7 +16,7 @@ use super::tables::{self, Tier};
 use super::verbs::Inbound;
 use crate::clock::Time;
 use crate::contact::Contact;
-use crate::message::Message;
+use crate::message::{Message, MessageId};
 use crate::metrics::{self, Cell, Share};
 
 /// More differences than this are counted, not listed.
@@ -27,6 +27,8 @@ const MAX_LISTED: usize = 100;
 pub struct Findings {
     /// Messages that were read.
     pub messages: u64,
+    /// How many of them are in the archive.
+    pub archived: u64,
     /// Inbound messages that were read.
     pub inbound: u64,
     /// People that were read.
@@ -65,12 +67,35 @@ pub fn verify(snapshot: &Snapshot, mut progress: impl FnMut(u64, u64)) -> Result
     let txn = snapshot.transaction();
     let messages = txn.open_table(tables::MESSAGES)?;
     let inbound = txn.open_table(tables::INBOUND)?;
-    let total = messages.len()? + inbound.len()?;
+    let stubs = txn.open_table(tables::STUBS)?;
+    let total = messages.len()? + stubs.len()? + inbound.len()?;
     for row in messages.iter()? {
         let message: Message = decode(row?.1.value())?;
         findings.messages += 1;
         check_journal(&message, &mut findings);
         check_rows(snapshot, &message, &mut expected, &mut findings)?;
+        if findings.messages % 1_000 == 0 {
+            progress(findings.messages, total);
+        }
+    }
+    let segments = txn.open_table(tables::SEGMENTS)?;
+    for row in stubs.iter()? {
+        let (id, segment) = row?;
+        let (id, segment) = (MessageId(id.value()), segment.value());
+        if messages.get(id.0)?.is_some() || segments.get(segment)?.is_none() {
+            findings.add("stubs", format!("{id} has a stub though it is here, or one of a segment that is not in use"));
+        }
+        match snapshot.message(id) {
+            Ok(Some(message)) => {
+                check_journal(&message, &mut findings);
+                check_rows(snapshot, &message, &mut expected, &mut findings)?;
+            }
+            Ok(None) => findings.add("stubs", format!("{id} leads nowhere")),
+            Err(StoreError::Archive(words)) => findings.add("archive", format!("{id}: {words}")),
+            Err(error) => return Err(error),
+        }
+        findings.messages += 1;
+        findings.archived += 1;
         if findings.messages % 1_000 == 0 {
             progress(findings.messages, total);
         }

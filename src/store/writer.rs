@@ -20,6 +20,7 @@ use super::mailbox::{self, Answer};
 use super::read::Snapshot;
 use super::verbs::{Write, Written};
 use super::{FILE, Options, StoreError};
+use crate::archive::Shelf;
 use crate::clock::Clock;
 use crate::message::Policy;
 
@@ -37,6 +38,7 @@ pub struct Handle {
     queue: mpsc::Sender<Job>,
     bound: usize,
     db: Weak<Database>,
+    shelf: Arc<Shelf>,
     wake: Wake,
     clock: Clock,
     state: Arc<State>,
@@ -61,12 +63,17 @@ pub struct Wake {
 }
 
 /// Opens the store in its folder and starts its writer.
-pub fn start(options: &Options, policy: Policy, clock: Clock) -> Result<(Handle, JoinHandle<()>), StoreError> {
+pub fn start(
+    options: &Options,
+    shelf: Shelf,
+    policy: Policy,
+    clock: Clock,
+) -> Result<(Handle, JoinHandle<()>), StoreError> {
     let dir = &options.dir;
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| unusable(dir, &error))?;
     check_writable(dir).map_err(|error| unusable(dir, &error))?;
     let path = dir.join(FILE);
-    let store = Store::open(&path, options.cache_mb << 20)?.with_policy(policy);
+    let store = Store::open(&path, options.cache_mb << 20)?.with_policy(policy).with_shelf(Arc::new(shelf));
     // Messages and numbers are for the eyes of whoever runs bluetick.
     std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
     sync_folder(dir)?;
@@ -116,6 +123,7 @@ fn begin(store: Store, queue: usize, clock: Clock, folder: Option<(PathBuf, u64)
         queue: sender,
         bound: queue,
         db: store.database(),
+        shelf: Arc::clone(store.shelf()),
         wake: wake.clone(),
         clock: clock.clone(),
         state: Arc::clone(&state),
@@ -145,13 +153,21 @@ impl Handle {
             mpsc::error::TrySendError::Full(_) => StoreError::Full(self.bound),
             mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
         })?;
-        answered.await.unwrap_or(Err(StoreError::Closed))
+        match answered.await.unwrap_or(Err(StoreError::Closed))? {
+            Written::Unreadable(words) => Err(StoreError::Archive(words)),
+            written => Ok(written),
+        }
     }
 
     /// The store as it is now, for reading.
     pub fn read(&self) -> Result<Snapshot, StoreError> {
-        let db = self.db.upgrade().ok_or(StoreError::Closed)?;
-        Ok(Snapshot::over(db.begin_read()?))
+        let (lease, db) = (self.shelf.lease(), self.db.upgrade().ok_or(StoreError::Closed)?);
+        Ok(Snapshot::over(db.begin_read()?, Arc::clone(&self.shelf), lease))
+    }
+
+    /// Where archived messages are.
+    pub fn shelf(&self) -> &Arc<Shelf> {
+        &self.shelf
     }
 
     /// The clock by which everything is dated: it never runs backwards, not even over a restart.

@@ -14,7 +14,7 @@ const SENTINEL: &str = "bluetick.sentinel";
 
 fn start(folder: &Path) -> Result<(Handle, JoinHandle<()>), StoreError> {
     let options = Options { dir: folder.to_owned(), ..Options::default() };
-    store::start(&options, Policy::default(), Clock::System)
+    store::start(&options, bluetick::archive::Shelf::beside(&options.dir), Policy::default(), Clock::System)
 }
 
 /// Takes so many messages in and stops as a signal would.

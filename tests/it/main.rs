@@ -1,6 +1,7 @@
 //! What bluetick promises, tried through its public doors.
 
 mod architecture;
+mod archive;
 mod asking;
 mod backup;
 mod claims;

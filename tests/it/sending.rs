@@ -33,7 +33,9 @@ impl House {
         let folder = Folder::new();
         let policy = Policy { backoff_first_ms: 1, backoff_longest_ms: 2, probe_after_ms: 1, ..Policy::default() };
         let options = store::Options { dir: folder.0.clone(), ..store::Options::default() };
-        let (store, writer) = store::start(&options, policy.clone(), Clock::System).expect("a fresh folder");
+        let (store, writer) =
+            store::start(&options, bluetick::archive::Shelf::beside(&options.dir), policy.clone(), Clock::System)
+                .expect("a fresh folder");
         let (count, seen) = (AtomicUsize::new(0), store.clone());
         let transport = InProcess(move |request| twilio(&seen, count.fetch_add(1, Ordering::SeqCst), request));
         let options = twilio::Options {

@@ -317,7 +317,13 @@ fn days_are_the_sums_of_their_hours() {
 async fn writers_are_answered_after_their_commit_and_refused_when_closed() {
     let folder = Folder::new();
     let options = Options { dir: folder.0.clone(), ..Options::default() };
-    let (handle, thread) = bluetick::store::start(&options, Policy::default(), Clock::System).expect("a fresh folder");
+    let (handle, thread) = bluetick::store::start(
+        &options,
+        bluetick::archive::Shelf::beside(&options.dir),
+        Policy::default(),
+        Clock::System,
+    )
+    .expect("a fresh folder");
     let accept = Accept { draft: draft(person(1)), random: random(1), key: None };
     let Ok(Written::Accepted(message)) = handle.write(Write::Accept(Box::new(accept.clone()))).await else {
         panic!("not accepted");

@@ -1,0 +1,225 @@
+//! Moves old messages into segments: written, flushed, named, read back, and only then replaced by stubs.
+//!
+//! Invariant: at every moment a message is in the data file or in a whole segment, or in both, and counted once. A run that
+//! was cut off leaves a segment that is marked; the next run lets go of what nothing leads to. Memory does not grow with
+//! how many move.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use tokio::task::spawn_blocking;
+
+use crate::archive::{Broken, Writing};
+use crate::clock::Time;
+use crate::message::{Message, MessageId};
+use crate::store::{Handle, Place, Shelve, Snapshot, StoreError, Write, Written, encode};
+
+/// Its name among the runs of jobs.
+pub const NAME: &str = "archive";
+
+/// What a run did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// How many messages went into the archive.
+    pub messages: u64,
+    /// How many segments were made.
+    pub segments: u32,
+    /// How many segments were written anew without lines that nothing leads to, or removed.
+    pub tidied: u32,
+}
+
+/// Why a run ended early; what it has moved until then stays moved.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// A segment cannot be written.
+    #[error("a segment cannot be written: {0}")]
+    File(#[from] std::io::Error),
+    /// A segment cannot be read, or does not say what was written.
+    #[error(transparent)]
+    Broken(#[from] Broken),
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What was read back is not what was written.
+    #[error("the segment {0} reads back otherwise than it was written: nothing was moved into it; look at the disk")]
+    Untrue(u32),
+    /// The work ended before its time.
+    #[error("it was cut off: {0}")]
+    CutOff(#[from] tokio::task::JoinError),
+}
+
+/// Moves everything whose last change is older than `until`. `progress` hears how many messages have moved.
+pub async fn run(store: &Handle, until: Time, mut progress: impl FnMut(u64)) -> Result<Moved, ArchiveError> {
+    let mut moved = Moved { tidied: tidy(store).await?, ..Moved::default() };
+    let mut from = MessageId([0; 16]);
+    while is_any_at_rest(store, from, until)? {
+        let segment = open(store).await?;
+        let filled = fill(store, segment, move |snapshot, take| {
+            snapshot.at_rest(from, until, |message, place| take(message, place)).map_err(ArchiveError::from)
+        });
+        let Some(filled) = filled.await? else {
+            store.write(Write::DiscardSegment(segment)).await?;
+            break;
+        };
+        moved.segments += 1;
+        for rows in filled.rows.chunks(Shelve::MAX) {
+            moved.messages += shelve(store, segment, rows.to_vec()).await?;
+            progress(moved.messages);
+        }
+        store.write(Write::CloseSegment(segment)).await?;
+        from = after(filled.last);
+    }
+    Ok(moved)
+}
+
+/// How many messages a run would move, and the first and the last of them.
+pub fn would_move(snapshot: &Snapshot, until: Time) -> Result<(u64, Option<(MessageId, MessageId)>), StoreError> {
+    let (mut count, mut span) = (0, None);
+    snapshot.at_rest(MessageId([0; 16]), until, |message, _| {
+        count += 1;
+        let first = span.map_or(message.id, |(first, _)| first);
+        span = Some((first, message.id));
+        ControlFlow::Continue(())
+    })?;
+    Ok((count, span))
+}
+
+/// Writes every marked segment anew without the lines that nothing leads to; says how many went.
+async fn tidy(store: &Handle) -> Result<u32, ArchiveError> {
+    let mut tidied = 0;
+    for (old, _) in store.read()?.segments()?.into_iter().filter(|(_, is_marked)| *is_marked) {
+        if !store.shelf().path(old).exists() {
+            // A crash before it had its name; or the folder is not the one it should be.
+            if !store.read()?.is_in_use(old)? {
+                discard(store, old).await?;
+                tidied += 1;
+            }
+            continue;
+        }
+        let segment = open(store).await?;
+        let filled = fill(store, segment, move |snapshot, take| {
+            for message in snapshot.shelf().read(old)? {
+                let message = message?;
+                if snapshot.segment_of(message.id)? == Some(old) && take(message, Place::Segment(old)).is_break() {
+                    break;
+                }
+            }
+            Ok(())
+        });
+        match filled.await? {
+            Some(filled) => {
+                for rows in filled.rows.chunks(Shelve::MAX) {
+                    shelve(store, segment, rows.to_vec()).await?;
+                }
+                store.write(Write::CloseSegment(segment)).await?;
+            }
+            None => drop(store.write(Write::DiscardSegment(segment)).await?),
+        }
+        discard(store, old).await?;
+        tidied += 1;
+    }
+    Ok(tidied)
+}
+
+async fn open(store: &Handle) -> Result<u32, ArchiveError> {
+    match store.write(Write::OpenSegment).await? {
+        Written::Segment(number) => Ok(number),
+        other => unreachable!("a segment is opened with a number, not {other:?}"),
+    }
+}
+
+/// Removes a segment that no stub leads to. It is forgotten only when its file is gone; until then the next run comes back
+/// to it: a reader may look for it still, or we may not come that far.
+async fn discard(store: &Handle, segment: u32) -> Result<(), ArchiveError> {
+    store.shelf().retire(segment);
+    if !store.shelf().path(segment).exists() {
+        store.write(Write::DiscardSegment(segment)).await?;
+    }
+    Ok(())
+}
+
+async fn shelve(store: &Handle, segment: u32, rows: Vec<(MessageId, Place)>) -> Result<u64, ArchiveError> {
+    match store.write(Write::Shelve(Shelve { segment, rows })).await? {
+        Written::Shelved(moved) => Ok(moved as u64),
+        other => unreachable!("what moves is counted, not {other:?}"),
+    }
+}
+
+fn is_any_at_rest(store: &Handle, from: MessageId, until: Time) -> Result<bool, ArchiveError> {
+    let mut is_any = false;
+    store.read()?.at_rest(from, until, |_, _| {
+        is_any = true;
+        ControlFlow::Break(())
+    })?;
+    Ok(is_any)
+}
+
+/// The id behind this one.
+fn after(id: MessageId) -> MessageId {
+    MessageId(u128::from_be_bytes(id.0).saturating_add(1).to_be_bytes())
+}
+
+/// What a whole, flushed segment holds.
+struct Filled {
+    rows: Vec<(MessageId, Place)>,
+    last: MessageId,
+}
+
+/// Writes a segment of what `each` hands over, until it is full, and reads it back; nothing, if nothing came.
+async fn fill(
+    store: &Handle,
+    segment: u32,
+    each: impl FnOnce(&Snapshot, &mut dyn FnMut(Message, Place) -> ControlFlow<()>) -> Result<(), ArchiveError>
+    + Send
+    + 'static,
+) -> Result<Option<Filled>, ArchiveError> {
+    let (snapshot, shelf) = (store.read()?, Arc::clone(store.shelf()));
+    spawn_blocking(move || {
+        let (mut writing, mut rows, mut proofs) = (None::<Writing>, Vec::new(), Vec::new());
+        let mut failure = None;
+        each(&snapshot, &mut |message, place| {
+            let mut add = || -> std::io::Result<bool> {
+                let writing = match &mut writing {
+                    Some(writing) => writing,
+                    none => none.insert(shelf.begin(segment)?),
+                };
+                writing.add(&message)?;
+                Ok(writing.is_full())
+            };
+            match add() {
+                Ok(is_full) => {
+                    rows.push((message.id, place));
+                    proofs.push(proof(&message));
+                    if is_full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                }
+                Err(error) => {
+                    failure = Some(error);
+                    ControlFlow::Break(())
+                }
+            }
+        })?;
+        failure.map_or(Ok(()), Err)?;
+        let Some(writing) = writing else { return Ok(None) };
+        writing.seal()?;
+        let mut known = rows.iter().zip(proofs);
+        for message in shelf.read(segment)? {
+            let message = message?;
+            if known.next().is_none_or(|((id, _), known)| *id != message.id || known != proof(&message)) {
+                return Err(ArchiveError::Untrue(segment));
+            }
+        }
+        match (known.next(), rows.last().map(|(id, _)| *id)) {
+            (None, Some(last)) => Ok(Some(Filled { rows, last })),
+            _ => Err(ArchiveError::Untrue(segment)),
+        }
+    })
+    .await?
+}
+
+/// A fingerprint of everything in a record.
+fn proof(message: &Message) -> u64 {
+    use std::hash::{DefaultHasher, Hasher};
+    let mut hasher = DefaultHasher::new();
+    hasher.write(&encode(message));
+    hasher.finish()
+}

@@ -1,0 +1,286 @@
+//! Old messages move out of the way and are found as before, whatever happens on the way.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use bluetick::archive::Shelf;
+use bluetick::clock::{Clock, Time};
+use bluetick::jobs::archive::{self, Moved};
+use bluetick::message::{Fact, MessageId, Source, Status, Word};
+use bluetick::store::{
+    self, Asked, Filter, Handle, Heard, Settle, Snapshot, Store, StoreError, Write, Written, verify,
+};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use redb::Database;
+
+use crate::support::{Folder, accept, claim, draft, get, inbound, last_attempt, one, person, report, sent, sid};
+use crate::torn::TornDisk;
+
+const START: Time = Time(1_800_000_000_000);
+const DAY_MS: i64 = 86_400_000;
+const LATER: Time = Time(START.0 + 100 * DAY_MS);
+const UNTIL: Time = Time(LATER.0 - 90 * DAY_MS);
+const PEOPLE: u64 = 40;
+
+/// Messages of every kind of end, some of which wait still.
+fn live(store: &mut Store) -> Vec<MessageId> {
+    let (mut ids, mut unread) = (Vec::new(), Vec::new());
+    for number in 1..=PEOPLE {
+        let at = Time(START.0 + number as i64 * 1_000);
+        let mut wish = draft(person(number as u32));
+        wish.reference = Some(format!("order-{number}"));
+        ids.push(accept(store, wish, number, at).id);
+        if number % 10 == 9 {
+            continue;
+        }
+        let attempt = last_attempt(claim(store, at).last().expect("it is due"));
+        if number % 10 == 8 {
+            let fact = Fact::Refused { attempt: 1, code: Some(63_024), detail: "no WhatsApp there".into() };
+            one(store, Write::Settle(Settle { attempt, fact, source: Source::Job }), at);
+            continue;
+        }
+        one(store, sent(attempt, sid(number)), at);
+        let words = [Word::Sent, Word::Delivered, Word::Read];
+        let words = if number % 10 == 7 { vec![Word::Failed] } else { words[..1 + number as usize % 3].to_vec() };
+        for word in words {
+            let code = word.is_failure().then_some(63_024);
+            one(store, report(Some(attempt), sid(number), word, code), Time(at.0 + 500));
+        }
+        unread.extend((number % 3 == 1).then_some(attempt));
+    }
+    one(store, inbound(900, "whatsapp:+4915100000001", &[]), Time(START.0 + 90_000));
+    // Nobody reads them for so long that Twilio is asked no more.
+    let at = Time(START.0 + 8 * DAY_MS);
+    let asked = unread.into_iter().map(|attempt| Write::Ask(Asked { attempt, heard: Heard::Nothing, at }));
+    store.commit(asked.collect(), at).expect("the disk works");
+    ids
+}
+
+/// Everything that can be asked about messages, answered.
+fn answers(snapshot: &Snapshot, ids: &[MessageId]) -> Vec<String> {
+    let mut told = ids.iter().map(|id| format!("{:?}", get(snapshot, *id))).collect::<Vec<_>>();
+    told.extend((1..=PEOPLE).map(|number| format!("{:?}", snapshot.message_by_sid(sid(number)).expect("it is read"))));
+    let filters = [
+        Filter::default(),
+        Filter { needs_attention: true, ..Filter::default() },
+        Filter { code: Some(63_024), ..Filter::default() },
+        Filter { to: Some("whatsapp:+4915100000003".into()), ..Filter::default() },
+        Filter { reference: Some("order-7".into()), ..Filter::default() },
+        Filter { since: Some(Time(START.0 + 5_000)), until: Some(Time(START.0 + 15_000)), ..Filter::default() },
+    ];
+    for filter in filters {
+        let (mut cursor, mut found) = (None, Vec::new());
+        loop {
+            let page = snapshot.messages(&filter, cursor, 7).expect("it is read");
+            found.extend(page.rows.iter().map(|message| message.id));
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        told.push(format!("{found:?}"));
+    }
+    told.push(format!("{:?}", snapshot.ever(1).expect("it is read")));
+    for number in 1..=PEOPLE {
+        told.push(format!("{:?}", snapshot.person(&person(number as u32).to_string()).expect("it is read")));
+    }
+    told
+}
+
+/// A store with its thread.
+struct House {
+    store: Handle,
+    writer: JoinHandle<()>,
+}
+
+impl House {
+    fn open(store: Store, dir: &Path, now: Time) -> Self {
+        let store = store.with_shelf(Arc::new(Shelf::beside(dir)));
+        let (store, writer) = store::run(store, 64, Clock::manual(now));
+        Self { store, writer }
+    }
+
+    fn read(&self) -> Snapshot {
+        self.store.read().expect("the disk works")
+    }
+
+    fn check(&self) -> u64 {
+        let findings = verify(&self.read(), |_, _| ()).expect("the disk works");
+        assert_eq!((findings.count, findings.differences), (0, Vec::new()));
+        findings.archived
+    }
+
+    fn close(self) {
+        self.store.close();
+        self.writer.join().expect("the writer ends well");
+    }
+}
+
+/// The answers before, and the same store as it is later.
+fn lived(folder: &Folder) -> (House, Vec<MessageId>, Vec<String>) {
+    let mut store = folder.store();
+    let ids = live(&mut store);
+    let before = answers(&store.read().expect("the disk works"), &ids);
+    (House::open(store, &folder.0, LATER), ids, before)
+}
+
+async fn moved(house: &House) -> Moved {
+    archive::run(&house.store, UNTIL, |_| ()).await.expect("there is room")
+}
+
+#[tokio::test]
+async fn what_moved_is_found_by_every_name_as_before_and_the_numbers_stay() {
+    let folder = Folder::new();
+    let (house, ids, before) = lived(&folder);
+    let (count, span) = archive::would_move(&house.read(), UNTIL).expect("it can be told beforehand");
+    let done = moved(&house).await;
+    assert_eq!((done.messages, done.segments, done.tidied), (count, 1, 0));
+    let waiting = ids.iter().filter(|id| !get(&house.read(), **id).is_at_rest()).count();
+    assert!(waiting > 4 && done.messages + waiting as u64 == PEOPLE, "{done:?}, and {waiting} wait");
+    assert_eq!(span.map(|(first, _)| house.read().segment_of(first).expect("it is read")), Some(Some(1)));
+    assert_eq!(answers(&house.read(), &ids), before);
+    assert_eq!(house.check(), done.messages);
+    assert_eq!(moved(&house).await, Moved::default(), "there is nothing more to do");
+    house.close();
+    let again = House::open(folder.store(), &folder.0, LATER);
+    assert_eq!(answers(&again.read(), &ids), before);
+    again.close();
+}
+
+#[tokio::test]
+async fn a_late_read_comes_home_and_its_line_goes_with_the_next_run() {
+    let folder = Folder::new();
+    let (house, ids, _) = lived(&folder);
+    let done = moved(&house).await;
+    let id = ids[0];
+    let attempt = last_attempt(&get(&house.read(), id));
+    for (attempt, number) in [(Some(attempt), 1), (None, 4)] {
+        let written = house.store.write(report(attempt, sid(number), Word::Read, None)).await;
+        assert!(matches!(written, Ok(Written::Recorded(_))), "{written:?}");
+    }
+    assert_eq!(get(&house.read(), id).status(), Status::Twilio(Word::Read));
+    assert_eq!(house.read().segment_of(id).expect("it is read"), None, "it is here again");
+    assert_eq!(house.check(), done.messages - 2);
+    let tidied = moved(&house).await;
+    assert_eq!((tidied.messages, tidied.tidied), (0, 1), "its last change is too young to move again");
+    assert_eq!(house.store.shelf().numbers().expect("it can be listed"), [2]);
+    let lines = house.store.shelf().read(2).expect("it is whole").count() as u64;
+    assert_eq!((lines, house.check()), (done.messages - 2, done.messages - 2));
+    house.close();
+}
+
+#[tokio::test]
+async fn what_comes_back_is_here_as_it_was() {
+    let folder = Folder::new();
+    let (house, ids, before) = lived(&folder);
+    let done = moved(&house).await;
+    let written = house.store.write(Write::Return(ids.clone())).await;
+    assert!(matches!(written, Ok(Written::Shelved(came)) if came as u64 == done.messages), "{written:?}");
+    assert_eq!((answers(&house.read(), &ids), house.check()), (before.clone(), 0));
+    let again = moved(&house).await;
+    assert_eq!((again.messages, again.tidied), (done.messages, 1));
+    assert_eq!(answers(&house.read(), &ids), before);
+    house.close();
+}
+
+#[tokio::test]
+async fn two_people_who_turn_out_to_be_one_are_one_in_the_archive_too() {
+    let folder = Folder::new();
+    let (house, _, _) = lived(&folder);
+    moved(&house).await;
+    let (first, second) = ("whatsapp:+4915100000001", "whatsapp:+4915100000002");
+    let sum = |name: &str| house.read().person(name).expect("it is read").expect("known").cell;
+    let (mut all, other) = (sum(first), sum(second));
+    all.merge(&other, 1);
+    house.store.write(inbound(901, first, &[second])).await.expect("the disk works");
+    let person = house.read().person(second).expect("it is read").expect("known");
+    all.merge(
+        &{
+            let mut one = bluetick::metrics::Cell::default();
+            bluetick::metrics::inbound(Source::Callback).add_to(&mut one, 1);
+            one
+        },
+        1,
+    );
+    assert_eq!(person.cell, all);
+    let filter = Filter { to: Some(first.into()), ..Filter::default() };
+    assert_eq!(house.read().messages(&filter, None, 10).expect("it is read").rows.len(), 2);
+    house.check();
+    house.close();
+}
+
+#[tokio::test]
+async fn a_segment_that_is_missing_is_said_and_everything_else_goes_on() {
+    let folder = Folder::new();
+    let (house, ids, _) = lived(&folder);
+    moved(&house).await;
+    let path = house.store.shelf().path(1);
+    house.close();
+    let elsewhere = folder.0.join("elsewhere");
+    std::fs::rename(&path, &elsewhere).expect("it can be moved");
+    let house = House::open(folder.store(), &folder.0, LATER);
+    assert!(matches!(house.read().message(ids[0]), Err(StoreError::Archive(_))));
+    let late = house.store.write(report(None, sid(1), Word::Read, None)).await;
+    assert!(matches!(late, Err(StoreError::Archive(_))), "{late:?}");
+    house.store.write(inbound(77, "whatsapp:+4915100000001", &[])).await.expect("what is here goes on");
+    let found = verify(&house.read(), |_, _| ()).expect("it can be read");
+    assert!(found.differences.iter().any(|difference| difference.place == "archive"), "{found:?}");
+    std::fs::rename(&elsewhere, &path).expect("it can be moved");
+    house.store.write(report(None, sid(1), Word::Read, None)).await.expect("it is there again");
+    house.check();
+    house.close();
+}
+
+#[tokio::test]
+async fn wherever_a_run_is_cut_off_each_message_is_there_once_and_the_next_run_ends_it() {
+    let runs = std::env::var("ARCHIVE_CUTS").ok().and_then(|text| text.parse().ok()).unwrap_or(60);
+    let open =
+        |disk: &TornDisk| Store::over(Database::builder().set_cache_size(1 << 20).create_with_backend(disk.clone())?);
+    let whole = TornDisk::new();
+    let mut store = open(&whole).expect("memory can be written");
+    let ids = live(&mut store);
+    let before = answers(&store.read().expect("the disk works"), &ids);
+    drop(store);
+    let image = whole.kill();
+    let mut cuts = 0;
+    for seed in 0..runs {
+        let mut dice = StdRng::seed_from_u64(seed);
+        let folder = Folder::new();
+        let mut disk = image.kill();
+        // A run, a late receipt, a run, and a run again: the power fails somewhere in each of the first three.
+        for step in 0..4 {
+            let house = House::open(open(&disk).expect("it opens"), &folder.0, LATER);
+            let what = format!("seed {seed}, step {step}");
+            let is_last = step == 3;
+            if !is_last {
+                disk.fail_after(dice.random_range(0..120));
+            }
+            let late = house.store.write(report(None, sid(1), Word::Sent, None)).await.is_ok();
+            let ran = archive::run(&house.store, Time(LATER.0 + 1), |_| ()).await;
+            assert!(ran.is_ok() || disk.is_off(), "{what}: {:?}", ran.err());
+            if is_last {
+                assert!(late);
+                assert_eq!(answers(&house.read(), &ids).len(), before.len());
+                let lines = house.store.shelf().numbers().expect("it can be listed").into_iter();
+                let lines = lines.map(|number| house.store.shelf().read(number).expect("it is whole").count() as u64);
+                assert_eq!(lines.sum::<u64>(), house.check(), "{what}: every line has its stub");
+            } else {
+                cuts += usize::from(disk.is_off());
+                disk = disk.cut(&mut dice);
+            }
+            house.store.close();
+            house.writer.join().expect("the writer ends");
+            let store = open(&disk).expect("it opens").with_shelf(Arc::new(Shelf::beside(&folder.0)));
+            let snapshot = store.read().expect("it is read");
+            let findings = verify(&snapshot, |_, _| ()).expect("it is read");
+            assert_eq!((findings.count, &findings.differences[..]), (0, &[][..]), "{what}");
+            assert_eq!(findings.messages, PEOPLE, "{what}");
+            for id in &ids {
+                get(&snapshot, *id);
+            }
+        }
+    }
+    assert!(cuts as u64 > runs, "{cuts} of {runs} histories were cut off: too few to say anything");
+}
