@@ -1,9 +1,11 @@
-//! Backups: the whole store in one sealed file, made beside the working house, and a data file made from one.
+//! Backups: the whole store in one sealed file, made beside the working house, and a data file made from one. The segments
+//! of the archive stand beside the backups, once each: they never change.
 //!
-//! Invariant: a backup is listed only when it is whole and flushed. A restore makes a new data file beside and names it last;
+//! Invariant: a backup is listed only when it is whole and flushed, and so are the segments that belong to it. A restore makes a new data file beside and names it last;
 //! it replaces none.
 //! Not here: what a restored store does first (`store`, `jobs`).
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -11,12 +13,14 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::archive::{self, Broken, Sealing};
+use crate::archive::{self, Broken, Sealing, Shelf};
 use crate::clock::Time;
-use crate::store::{self, BadDump, FILE, Head, Snapshot, StoreError};
+use crate::store::{self, BadDump, Belonging, FILE, Head, Snapshot, StoreError};
 
 /// What a backup's name ends in: `zstdcat` reads it.
 const ENDING: &str = ".backup.zst";
+/// The folder of the segments that belong to backups, beside them.
+const SEGMENTS: &str = "segments";
 /// The folder of backups inside the data folder, where no other is named.
 pub const FOLDER: &str = "backups";
 
@@ -100,9 +104,22 @@ pub fn create(
     let path = dir.join(format!("bluetick-{}{ENDING}", stamp(now)));
     let mut sealing = Sealing::begin(&path).map_err(at(&path))?;
     let head = store::dump(snapshot, now, &mut sealing, progress)?;
+    if !head.segments.is_empty() {
+        let folder = dir.join(SEGMENTS);
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(at(&folder))?;
+        for segment in &head.segments {
+            archive::copy(&snapshot.shelf().path(segment.number), &dir.join(place(segment)))?;
+        }
+    }
     sealing.flush().map_err(at(&path))?;
     let sealed = sealing.seal().map_err(at(&path))?;
     Ok(Backup { path, bytes: sealed.bytes, head })
+}
+
+/// Where a segment stands beside the backups it belongs to: a number may come twice after a restore, a checksum does not.
+fn place(Belonging { number, sha256 }: &Belonging) -> PathBuf {
+    let sum = sha256.get(..16).unwrap_or(sha256);
+    Path::new(SEGMENTS).join(format!("segment-{number:06}-{sum}.jsonl.zst"))
 }
 
 /// Makes a backup, and removes the oldest one too many. Whoever comes while one is being made waits for it.
@@ -121,14 +138,18 @@ fn stamp(now: Time) -> String {
 
 /// The backups of a folder, newest first; those that cannot be read are left out.
 pub fn list(dir: &Path) -> Result<Vec<Backup>, BackupError> {
+    let mut paths = paths(dir)?;
+    paths.sort_unstable_by(|one, other| other.cmp(one));
+    Ok(paths.into_iter().filter_map(|path| glance(path).ok()).collect())
+}
+
+fn paths(dir: &Path) -> Result<Vec<PathBuf>, BackupError> {
     let entries = match fs::read_dir(dir) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(|error| BackupError::File(dir.to_owned(), error))?,
     };
     let is_backup = |path: &PathBuf| path.to_string_lossy().ends_with(ENDING) && archive::checksum_of(path).exists();
-    let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(is_backup).collect();
-    paths.sort_unstable_by(|one, other| other.cmp(one));
-    Ok(paths.into_iter().filter_map(|path| glance(path).ok()).collect())
+    Ok(entries.flatten().map(|entry| entry.path()).filter(is_backup).collect())
 }
 
 /// A backup's own words, without looking at the rest of it.
@@ -143,6 +164,15 @@ fn glance(path: PathBuf) -> Result<Backup, BackupError> {
 /// Whether a backup is whole: every byte against its checksum, and every row as a restore would read it.
 pub fn verify(path: &Path) -> Result<Backup, BackupError> {
     let head = store::inspect(&mut archive::open(path)?).map_err(|error| BackupError::Bad(path.to_owned(), error))?;
+    for segment in &head.segments {
+        let file = path.with_file_name("").join(place(segment));
+        // To its end, so that every frame proves itself too.
+        std::io::copy(&mut archive::open(&file)?, &mut std::io::sink())
+            .map_err(|error| BackupError::File(file.clone(), error))?;
+        if archive::checksum(&file)? != segment.sha256 {
+            return Err(Broken::Damaged(file).into());
+        }
+    }
     let bytes = fs::metadata(path).map_err(|error| BackupError::File(path.to_owned(), error))?.len();
     Ok(Backup { path: path.to_owned(), bytes, head })
 }
@@ -156,6 +186,13 @@ pub fn restore(path: &Path, dir: &Path, now: Time) -> Result<Backup, BackupError
     let file = dir.join(FILE);
     if file.exists() {
         return Err(BackupError::InTheWay(file));
+    }
+    if !backup.head.segments.is_empty() {
+        let shelf = Shelf::beside(dir);
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(shelf.dir()).map_err(in_folder)?;
+        for segment in &backup.head.segments {
+            archive::copy(&path.with_file_name("").join(place(segment)), &shelf.path(segment.number))?;
+        }
     }
     store::load(&mut archive::open(path)?, dir, now).map_err(|error| BackupError::Bad(path.to_owned(), error))?;
     Ok(backup)
@@ -171,5 +208,28 @@ pub fn prune(dir: &Path, keep: usize) -> Result<usize, BackupError> {
         }
         removed += 1;
     }
+    if removed > 0 {
+        prune_segments(dir)?;
+    }
     Ok(removed)
+}
+
+/// Removes the segments that belong to no backup any more.
+fn prune_segments(dir: &Path) -> Result<(), BackupError> {
+    let folder = dir.join(SEGMENTS);
+    let Ok(entries) = fs::read_dir(&folder) else { return Ok(()) };
+    let mut kept = BTreeSet::new();
+    for path in paths(dir)? {
+        // Of one that cannot be read, nobody knows what belongs to it: then everything stays.
+        kept.extend(glance(path)?.head.segments.iter().map(|segment| dir.join(place(segment))));
+    }
+    for path in entries.flatten().map(|entry| entry.path()) {
+        let is_segment = path.extension().is_some_and(|ending| ending == "zst");
+        if is_segment && !kept.contains(&path) {
+            for path in [archive::checksum_of(&path), path] {
+                fs::remove_file(&path).map_err(|error| BackupError::File(path.clone(), error))?;
+            }
+        }
+    }
+    Ok(())
 }

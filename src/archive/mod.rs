@@ -13,12 +13,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use seal::{Broken, Sealed, Sealing, checksum_of, open, peek};
+pub use seal::{Broken, Sealed, Sealing, checksum, checksum_of, copy, open, peek};
 pub use segment::{Head, MAX_MESSAGES, Segment, Writing};
 pub use shelf::{Lease, Shelf, Shelved};
 
 /// The folder of segments inside the data folder, where no other is named.
-const FOLDER: &str = "archive";
+pub const FOLDER: &str = "archive";
 
 /// The `[archive]` section.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -107,10 +107,10 @@ impl Write for Sealing {
 pub fn open(path: &Path) -> Result<impl Read + use<>, Broken> {
     let unreadable = |error| Broken::Unreadable(path.to_owned(), error);
     File::open(path).map_err(unreadable)?;
-    let known = fs::read_to_string(checksum_of(path)).map_err(|error| Broken::Unreadable(checksum_of(path), error))?;
+    let known = checksum(path)?;
     let mut hashing = Hashing(Sha256::new());
     io::copy(&mut File::open(path).map_err(unreadable)?, &mut hashing).map_err(unreadable)?;
-    if known.split_whitespace().next() != Some(&hex(&hashing.0.finalize())) {
+    if known != hex(&hashing.0.finalize()) {
         return Err(Broken::Damaged(path.to_owned()));
     }
     let decoder = zstd::Decoder::new(File::open(path).map_err(unreadable)?).map_err(unreadable)?;
@@ -121,6 +121,39 @@ pub fn open(path: &Path) -> Result<impl Read + use<>, Broken> {
 pub fn peek<T>(path: &Path, read: impl FnOnce(&mut dyn Read) -> T) -> io::Result<T> {
     let mut decoder = zstd::Decoder::new(File::open(path)?)?;
     Ok(read(&mut decoder))
+}
+
+/// The checksum of a sealed file, as it was written beside it.
+pub fn checksum(path: &Path) -> Result<String, Broken> {
+    let file = checksum_of(path);
+    let text = fs::read_to_string(&file).map_err(|error| Broken::Unreadable(file, error))?;
+    let sum = text.split_whitespace().next().unwrap_or_default();
+    let is_sum = sum.len() == 64 && sum.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_sum { Ok(sum.to_owned()) } else { Err(Broken::Damaged(path.to_owned())) }
+}
+
+/// Puts a sealed file into another folder too, under another name, with its checksum; flushed when this returns. What is
+/// there under that name is the same already.
+pub fn copy(from: &Path, to: &Path) -> Result<(), Broken> {
+    let unreadable = |path: &Path| {
+        let path = path.to_owned();
+        move |error| Broken::Unreadable(path, error)
+    };
+    let sum = checksum(from)?;
+    if to.exists() && checksum(to).is_ok_and(|known| known == sum) {
+        return Ok(());
+    }
+    let part = with_ending(to, "part");
+    let _ = fs::remove_file(&part);
+    // A sealed file never changes: on one disk, one copy is enough.
+    if fs::hard_link(from, &part).is_err() {
+        fs::copy(from, &part).map_err(unreadable(&part))?;
+        File::open(&part).and_then(|file| file.sync_all()).map_err(unreadable(&part))?;
+    }
+    let name = to.file_name().unwrap_or_default().to_string_lossy();
+    write_whole(&checksum_of(to), &format!("{sum}  {name}\n")).map_err(unreadable(to))?;
+    fs::rename(&part, to).map_err(unreadable(to))?;
+    sync_folder_of(to).map_err(unreadable(to))
 }
 
 /// Where the checksum of a file stands.

@@ -153,9 +153,9 @@ fn list(reach: &Reach, out: &mut dyn Write) -> anyhow::Result<()> {
         writeln!(out, "{}", json!({"data": data}))?;
         return Ok(());
     }
-    let mut table = Table::new(&["taken", "messages", "inbound", "size", "file"]);
+    let mut table = Table::new(&["taken", "messages", "archived", "inbound", "size", "file"]);
     for one in data.as_array().into_iter().flatten() {
-        let cells = ["taken_at", "messages", "inbound"].map(|name| text(&one[name]));
+        let cells = ["taken_at", "messages", "archived", "inbound"].map(|name| text(&one[name]));
         table.row(cells.into_iter().chain([size(&one["bytes"]), text(&one["file"])]));
     }
     Ok(out.write_all(table.show().as_bytes())?)
@@ -164,12 +164,17 @@ fn list(reach: &Reach, out: &mut dyn Write) -> anyhow::Result<()> {
 fn view(backup: &Backup) -> Value {
     let Backup { path, bytes, head } = backup;
     json!({
-        "file": path, "bytes": bytes, "taken_at": head.taken_at, "messages": head.messages, "inbound": head.inbound,
+        "file": path, "bytes": bytes, "taken_at": head.taken_at, "messages": head.messages, "archived": head.archived,
+        "inbound": head.inbound,
         "version": head.version,
     })
 }
 
 fn line(backup: &Value) -> String {
-    let [taken_at, messages, inbound] = ["taken_at", "messages", "inbound"].map(|name| text(&backup[name]));
-    format!("{messages} messages and {inbound} inbound as of {taken_at}, {}", size(&backup["bytes"]))
+    let [taken_at, messages, archived, inbound] =
+        ["taken_at", "messages", "archived", "inbound"].map(|name| text(&backup[name]));
+    format!(
+        "{messages} messages, {archived} in the archive and {inbound} inbound as of {taken_at}, {}",
+        size(&backup["bytes"])
+    )
 }

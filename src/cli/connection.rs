@@ -136,6 +136,19 @@ impl Connection {
         self.json(self.send(request).await?).await
     }
 
+    /// Copies what is answered, however long it is; a problem becomes the error it describes.
+    pub(super) async fn copy(&self, target: &str, out: &mut (dyn std::io::Write + '_)) -> anyhow::Result<()> {
+        let mut response = self.send(self.request(Method::GET, target, &[])).await?;
+        if !response.status().is_success() {
+            return Err(self.json(response).await.err().unwrap_or_else(|| anyhow::anyhow!("bluetick does not answer")));
+        }
+        let broken = |error| Trouble::Unavailable(format!("bluetick's answer broke off: {error}"));
+        while let Some(piece) = response.chunk().await.map_err(broken)? {
+            out.write_all(&piece)?;
+        }
+        Ok(())
+    }
+
     /// Asks for a change that takes as long as it takes.
     pub(super) async fn change_for_as_long(&self, method: Method, path: &str) -> anyhow::Result<Value> {
         let response = self.send(self.request(method, path, &[])).await?;

@@ -3,6 +3,7 @@
 //! `serve`, `demo` and `emulate` are the programs themselves. The others are for the person beside them: they speak to a
 //! running bluetick through its local socket, or from afar with `--url` and `--api-key`.
 
+mod archive;
 mod backup;
 mod check;
 mod connection;
@@ -11,6 +12,7 @@ mod emulate;
 mod exit;
 mod logs;
 mod metrics;
+mod migrate;
 mod opt_out;
 mod pauses;
 mod retry;
@@ -32,6 +34,7 @@ use std::sync::LazyLock;
 
 use clap::{Parser, Subcommand};
 
+pub use archive::{ArchiveArgs, ArchiveCommand};
 pub use backup::{BackupArgs, BackupCommand};
 pub use check::CheckArgs;
 pub use connection::{DEMO_DIR, Reach};
@@ -40,6 +43,7 @@ pub use emulate::{EmulateArgs, Pace};
 pub use exit::{Answer, Trouble};
 pub use logs::LogsArgs;
 pub use metrics::MetricsArgs;
+pub use migrate::{MigrateArgs, Migration, bring_forward};
 pub use opt_out::OptOutArgs;
 pub use pauses::{PauseArgs, ResumeArgs};
 pub use retry::RetryArgs;
@@ -97,8 +101,12 @@ pub enum Command {
     Metrics(MetricsArgs),
     /// Recompute every number and index from the records: the difference must be nothing.
     Verify(VerifyArgs),
+    /// Move old messages out of the way, and find them there.
+    Archive(ArchiveArgs),
     /// Make, list and check backups, and restore one.
     Backup(BackupArgs),
+    /// Bring the data file of an earlier version forward; `serve` does so by itself.
+    Migrate(MigrateArgs),
     /// Say whether a webhook signature of Twilio's is right, without any network.
     Signature(SignatureArgs),
 }
@@ -123,6 +131,8 @@ impl Cli {
             Command::Logs(args) => logs::run(&args, out),
             Command::Metrics(args) => metrics::run(&args, out),
             Command::Verify(args) => verify::run(&args, out),
+            Command::Archive(args) => archive::run(&args, out),
+            Command::Migrate(args) => migrate::run(&args, out),
             Command::Backup(args) => backup::run(&args, out),
             Command::Signature(args) => signature::run(&args, out),
         }

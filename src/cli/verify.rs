@@ -13,8 +13,8 @@ use super::table::text;
 use crate::http::SOCKET;
 use crate::store::{self, FILE, Findings, Store, StoreError};
 
-/// Pages kept in memory while everything is read once.
-const CACHE_BYTES: usize = 256 << 20;
+/// Megabytes of pages kept in memory while everything is read once.
+pub(super) const CACHE_MB: usize = 256;
 
 /// What to verify.
 #[derive(Clone, Debug, Args)]
@@ -53,7 +53,7 @@ pub(super) fn open(dir: &Path) -> anyhow::Result<Store> {
         let words = format!("there is no data file {}: name its folder with --data or --config", path.display());
         return Err(Trouble::NoInput(words).into());
     }
-    Ok(Store::open(&path, CACHE_BYTES)?)
+    Ok(Store::open(&path, CACHE_MB << 20)?)
 }
 
 fn ask(connection: &Connection) -> anyhow::Result<Value> {

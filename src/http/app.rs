@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::Options;
 use crate::alert::Board;
+use crate::archive;
 use crate::backup;
 use crate::clock::{Clock, Time};
 use crate::message::{Address, Policy};
@@ -39,8 +40,12 @@ pub struct App {
     pub rates: BTreeMap<String, f64>,
     /// The same for every other sender.
     pub default_rate: f64,
+    /// What is done from time to time: its name, and its cron line.
+    pub chores: Vec<(&'static str, String)>,
     /// Where backups go, and how many are kept.
     pub backups: backup::Options,
+    /// Where old messages go, and when.
+    pub archive: archive::Options,
     /// The folder of the data file.
     pub data_dir: PathBuf,
     /// When bluetick started.

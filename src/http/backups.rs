@@ -30,6 +30,8 @@ pub(super) struct BackupView {
     taken_at: String,
     /// How many messages it has.
     messages: u64,
+    /// How many more are in the archive; its segments stand beside the backups.
+    archived: u64,
     /// How many inbound messages it has.
     inbound: u64,
     /// Which version made it; a later one can restore it.
@@ -50,6 +52,7 @@ impl From<Backup> for BackupView {
             bytes,
             taken_at: head.taken_at,
             messages: head.messages,
+            archived: head.archived,
             inbound: head.inbound,
             version: head.version,
         }
@@ -86,8 +89,11 @@ pub(super) async fn create(app: Data<App>) -> Result<HttpResponse, Problem> {
         made
     });
     let made = made.await;
-    let error = made.as_ref().err().map(|problem| problem.detail.clone());
-    app.store.write(Write::Ran(backup::NAME.to_owned(), Run { at, took: begun.elapsed(), error })).await?;
+    let outcome = match &made {
+        Ok(backup) => Ok(format!("{}, {} bytes", backup.path.display(), backup.bytes)),
+        Err(problem) => Err(problem.detail.clone()),
+    };
+    app.store.write(Write::Ran(backup::NAME.to_owned(), Run { at, took: begun.elapsed(), outcome })).await?;
     Ok(HttpResponse::Created().json(BackupView::from(made?)))
 }
 

@@ -95,6 +95,8 @@ codes! {
     InvalidRetry = "invalid_retry" 422 "The retry is not valid";
     /// Nothing can be paused by that name, or not by a person.
     InvalidPause = "invalid_pause" 422 "This cannot be paused";
+    /// A return from the archive that cannot be understood.
+    InvalidReturn = "invalid_return" 422 "The return is not valid";
     /// An opt-out that cannot be understood.
     InvalidOptOut = "invalid_opt_out" 422 "The opt-out is not valid";
     /// The key stands for another request.

@@ -5,11 +5,13 @@
 //! Not here: sending. A handler writes, and the commit wakes whoever sends.
 
 mod app;
+mod archive;
 mod auth;
 mod backups;
 mod body;
 mod charts;
 mod contacts;
+mod csv;
 mod error;
 mod events;
 mod failures;

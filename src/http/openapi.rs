@@ -8,8 +8,8 @@ use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    backups, contacts, events, failures, health, inbound, messages, metrics, opt_outs, pauses, prometheus, retries,
-    runs, senders, status, verify,
+    archive, backups, contacts, events, failures, health, inbound, messages, metrics, opt_outs, pauses, prometheus,
+    retries, runs, senders, status, verify,
 };
 
 #[derive(OpenApi)]
@@ -19,6 +19,7 @@ use super::{
     paths(
         messages::create,
         messages::list,
+        messages::export,
         messages::get,
         messages::journal,
         messages::cancel,
@@ -47,6 +48,9 @@ use super::{
         backups::list,
         backups::create,
         runs::list,
+        runs::want,
+        archive::show,
+        archive::bring_back,
         health::live,
         health::ready,
         prometheus::scrape,

@@ -9,8 +9,8 @@ use actix_web::web::{ServiceConfig, delete, post, put, resource, route, scope, t
 use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, Route};
 
 use super::{
-    auth, backups, charts, contacts, events, failures, health, inbound, messages, metrics, openapi, opt_outs, pages,
-    pauses, prometheus, retries, runs, senders, status, verify, webhooks,
+    archive, auth, backups, charts, contacts, events, failures, health, inbound, messages, metrics, openapi, opt_outs,
+    pages, pauses, prometheus, retries, runs, senders, status, verify, webhooks,
 };
 
 /// Adds every route.
@@ -43,6 +43,7 @@ fn data(service: &mut ServiceConfig) {
                 .route(post().to(messages::create))
                 .default_service(only("GET, HEAD, POST")),
         )
+        .service(reading("/messages.csv", messages::export))
         .service(reading("/messages/{id}", messages::get))
         .service(reading("/messages/{id}/journal", messages::journal))
         .service(posting("/messages/{id}/cancel", messages::cancel))
@@ -74,6 +75,9 @@ fn data(service: &mut ServiceConfig) {
         .service(reading("/status", status::show))
         .service(reading("/verify", verify::show))
         .service(reading("/jobs", runs::list))
+        .service(posting("/jobs/{name}/runs", runs::want))
+        .service(reading("/archive", archive::show))
+        .service(posting("/archive/returns", archive::bring_back))
         .service(
             reading("/backups", backups::list)
                 .route(post().to(backups::create))

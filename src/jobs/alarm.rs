@@ -7,7 +7,7 @@ use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
 use crate::timetable::Timetable;
 
-/// Rings when a line says so.
+/// Rings when one of its lines says so.
 pub(super) struct Alarm {
     scheduler: JobScheduler,
     rings: mpsc::Receiver<()>,
@@ -15,17 +15,20 @@ pub(super) struct Alarm {
 
 impl Alarm {
     /// Sets it.
-    pub(super) async fn set(timetable: &Timetable) -> Result<Self, JobSchedulerError> {
+    pub(super) async fn set(timetables: impl Iterator<Item = &Timetable>) -> Result<Self, JobSchedulerError> {
         let (ring, rings) = mpsc::channel(1);
         let scheduler = JobScheduler::new().await?;
-        let job = Job::new_async(timetable.line(), move |_, _| {
+        for timetable in timetables {
             let ring = ring.clone();
-            // One ring that nobody has heard yet is enough.
-            Box::pin(async move {
-                let _ = ring.try_send(());
-            })
-        })?;
-        scheduler.add(job).await?;
+            let job = Job::new_async(timetable.line(), move |_, _| {
+                let ring = ring.clone();
+                // One ring that nobody has heard yet is enough.
+                Box::pin(async move {
+                    let _ = ring.try_send(());
+                })
+            })?;
+            scheduler.add(job).await?;
+        }
         scheduler.start().await?;
         Ok(Self { scheduler, rings })
     }
@@ -50,7 +53,7 @@ mod tests {
     #[tokio::test]
     async fn it_rings() {
         let secondly = Timetable::read("* * * * * *").expect("a cron line").expect("not never");
-        let mut alarm = Alarm::set(&secondly).await.expect("it can be set");
+        let mut alarm = Alarm::set(std::iter::once(&secondly)).await.expect("it can be set");
         tokio::time::timeout(std::time::Duration::from_secs(10), alarm.ring()).await.expect("it rings every second");
         alarm.off().await;
     }

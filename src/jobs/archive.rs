@@ -4,6 +4,7 @@
 //! was cut off leaves a segment that is marked; the next run lets go of what nothing leads to. Memory does not grow with
 //! how many move.
 
+use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -26,6 +27,23 @@ pub struct Moved {
     pub segments: u32,
     /// How many segments were written anew without lines that nothing leads to, or removed.
     pub tidied: u32,
+}
+
+impl fmt::Display for Moved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { messages, segments, tidied } = self;
+        let plural = |count: u64| if count == 1 { "" } else { "s" };
+        write!(
+            f,
+            "{messages} message{} moved into {segments} segment{}",
+            plural(*messages),
+            plural((*segments).into())
+        )?;
+        match tidied {
+            0 => Ok(()),
+            _ => write!(f, ", {tidied} segment{} tidied", plural((*tidied).into())),
+        }
+    }
 }
 
 /// Why a run ended early; what it has moved until then stays moved.

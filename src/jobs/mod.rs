@@ -3,7 +3,7 @@
 pub mod adopt;
 mod alarm;
 pub mod archive;
-pub mod backup;
+pub mod chores;
 pub mod evidence;
 pub mod listen;
 mod pace;

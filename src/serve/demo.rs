@@ -7,7 +7,7 @@ use anyhow::Context;
 use rand::RngExt;
 use serde_json::{Value, json};
 
-use super::{House, listen, shelf, traffic};
+use super::{House, bring_forward, listen, shelf, traffic};
 use crate::cli::{DEMO_DIR, DemoArgs};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -34,8 +34,10 @@ async fn run(args: DemoArgs) -> anyhow::Result<()> {
     config.store.dir.clone_from(&folder);
     // Nobody waits for the receipts of a demo.
     config.store.reserve_mb = 0;
+    config.archive.schedule.clear();
     config.backup.schedule.clear();
     config.policy = watchable();
+    bring_forward(&config)?;
     let opened = store::start(&config.store, shelf(&config), config.policy(), Clock::System)?;
     let listeners = listen_on(&mut config, args.listen)?;
     let url = format!("http://{}", listeners.address()?);

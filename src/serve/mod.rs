@@ -20,10 +20,11 @@ use tokio::sync::watch;
 
 use crate::alert::{Alert, Board};
 use crate::archive::Shelf;
-use crate::cli::EmulateArgs;
+use crate::cli::{self, EmulateArgs, Migration};
 use crate::clock::Clock;
 use crate::config::{Config, Mode};
 use crate::http::{self, App, Listeners, Tally};
+use crate::jobs::chores::{self, Chore, Task};
 use crate::jobs::{self, reconcile, send};
 use crate::message::Address;
 use crate::store::{self, Doubt, Handle, Recover, Write, Written};
@@ -46,6 +47,7 @@ const WATCH: Duration = Duration::from_millis(250);
 /// Runs until a signal says to stop.
 pub fn serve(config: Config) -> anyhow::Result<()> {
     actix_web::rt::System::new().block_on(async {
+        bring_forward(&config)?;
         let opened = store::start(&config.store, shelf(&config), config.policy(), Clock::System)?;
         let listeners = listen(&config)?;
         let house = House::start(config, opened, listeners).await?;
@@ -64,6 +66,16 @@ pub fn emulate(args: EmulateArgs) -> anyhow::Result<()> {
         emulator.stop().await;
         Ok(())
     })
+}
+
+/// A data file of an earlier version is backed up, then brought forward.
+fn bring_forward(config: &Config) -> anyhow::Result<()> {
+    let (dir, backups) = (&config.store.dir, config.backup.folder(&config.store.dir));
+    if let Some(Migration { outdated, backup: Some(made) }) = cli::bring_forward(dir, shelf(config), &backups, false)? {
+        let (from, to, file) = (outdated.from, outdated.to, made.path.display());
+        tracing::warn!(from, to, backup = %file, "the data file was of an earlier version: it was backed up, and brought forward");
+    }
+    Ok(())
 }
 
 /// Where old messages are.
@@ -110,12 +122,14 @@ impl House {
         let handle = server.handle();
         let served = actix_web::rt::spawn(server);
         let mut jobs = Vec::new();
-        if let Some(timetable) = Timetable::read(&config.backup.schedule)? {
-            let folder = config.backup.folder(&config.store.dir);
-            let (store, clock, board, keep) = (store.clone(), clock.clone(), board.clone(), config.backup.keep);
-            let job = jobs::backup::Job { store, boot_at: clock.now(), clock, board, keep, folder, timetable };
-            jobs.push(actix_web::rt::spawn(job.run(stopped.clone())));
-        }
+        let job = chores::Job {
+            store: store.clone(),
+            clock: clock.clone(),
+            board: board.clone(),
+            boot_at: clock.now(),
+            chores: chores(&config)?,
+        };
+        jobs.push(actix_web::rt::spawn(job.run(stopped.clone())));
         if let Some(client) = client(&config, &board)? {
             let (client, policy) = (Arc::new(client), config.policy());
             let reconcile = reconcile::Job {
@@ -251,6 +265,17 @@ fn spoken(address: &str) -> anyhow::Result<String> {
     Ok(parsed.to_string())
 }
 
+/// What is done from time to time: what makes room before what reads everything.
+fn chores(config: &Config) -> anyhow::Result<Vec<Chore>> {
+    const DAY: Duration = Duration::from_secs(24 * 3_600);
+    let archive = Task::Archive { after: DAY * config.archive.after_days };
+    let backup = Task::Backup { folder: config.backup.folder(&config.store.dir), keep: config.backup.keep };
+    [(&config.archive.schedule, archive), (&config.backup.schedule, backup)]
+        .into_iter()
+        .map(|(line, task)| Ok(Chore { timetable: Timetable::read(line)?, task }))
+        .collect()
+}
+
 fn app(config: &Config, store: &Handle, board: &Board, clock: &Clock) -> App {
     let has_token = !config.twilio.tokens().is_empty();
     let webhook = config.public_url.as_ref().filter(|_| has_token).map(|url| Webhook {
@@ -275,6 +300,11 @@ fn app(config: &Config, store: &Handle, board: &Board, clock: &Clock) -> App {
         rates: rates.collect(),
         default_rate: config.sending.rate_per_s,
         backups: config.backup.clone(),
+        archive: config.archive.clone(),
+        chores: vec![
+            (jobs::archive::NAME, config.archive.schedule.clone()),
+            (crate::backup::NAME, config.backup.schedule.clone()),
+        ],
         data_dir: config.store.dir.clone(),
         boot_at: clock.now(),
         tally: Tally::default(),

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 /// bincode 2, standard configuration.
 const BINCODE: u8 = 1;
 /// Raised when a record's shape changes; an older shape keeps its reader here.
-pub const SCHEMA: u16 = 1;
+pub const SCHEMA: u16 = 2;
 const HEAD: usize = 3;
 /// No record is larger: bodies, tags and journals are all bounded far below.
 const MAX_RECORD: usize = 1 << 20;

@@ -24,6 +24,7 @@ use super::shelving;
 use super::steer;
 use super::sums::{self, Log};
 use super::tables::{self, Tables};
+use super::upgrade;
 use super::verbs::{Accept, Answered, IdempotencyKey, Inbound, Recover, Settle, Write, Written};
 use crate::archive::Shelf;
 use crate::clock::Time;
@@ -81,9 +82,11 @@ impl Store {
 
     /// A store over an opened database, on whatever backend.
     pub fn over(db: Database) -> Result<Self, StoreError> {
+        upgrade::check(&db)?;
         let txn = begin(&db)?;
         Tables::make(&txn)?;
         let instance = name(&txn)?;
+        upgrade::sign(&txn)?;
         txn.commit()?;
         let policy = Policy::default();
         let shelf = Arc::new(Shelf::beside(Path::new("")));
@@ -186,6 +189,11 @@ impl Store {
         std::mem::take(&mut self.memory.has_sendable)
     }
 
+    /// Whether somebody asked for a job since this was last asked.
+    pub(super) fn take_wanted(&mut self) -> bool {
+        std::mem::take(&mut self.memory.is_wanted)
+    }
+
     /// The waits and limits it decides by.
     pub fn policy(&self) -> &Policy {
         &self.policy
@@ -233,7 +241,7 @@ impl Store {
 }
 
 /// A file that is no data file, or not a whole one: starting again does not help.
-fn damaged(path: &Path, words: &str) -> StoreError {
+pub(super) fn damaged(path: &Path, words: &str) -> StoreError {
     StoreError::WrongFile(format!(
         "{} is damaged or no data file of bluetick ({words}): move it away, then restore a backup (bluetick backup restore)",
         path.display()
@@ -253,14 +261,14 @@ fn name(txn: &redb::WriteTransaction) -> Result<[u8; 16], StoreError> {
 
 /// Durable when it returns, against torn writes too: bodies are written by strangers, so two phases; and reopening
 /// must not take longer the more there is, so quick repair.
-fn begin(db: &Database) -> Result<redb::WriteTransaction, StoreError> {
+pub(super) fn begin(db: &Database) -> Result<redb::WriteTransaction, StoreError> {
     let mut txn = db.begin_write()?;
     txn.set_two_phase_commit(true);
     txn.set_quick_repair(true);
     Ok(txn)
 }
 
-fn begin_read(db: &Database) -> Result<redb::ReadTransaction, StoreError> {
+pub(super) fn begin_read(db: &Database) -> Result<redb::ReadTransaction, StoreError> {
     use redb::ReadableDatabase;
     Ok(db.begin_read()?)
 }
@@ -289,7 +297,18 @@ fn decide(batch: &mut Batch<'_>, write: Write) -> Result<Written, StoreError> {
         Write::Return(ids) => shelving::bring_back(batch, ids),
         Write::Ran(job, run) => {
             batch.tables.runs.open()?.insert(job.as_str(), encode(&run).as_slice())?;
+            // Who asked while it ran is not served yet.
+            let wanted = batch.tables.wanted.open()?;
+            if wanted.get(job.as_str())?.is_some_and(|since| since.value() <= run.at.0) {
+                wanted.remove(job.as_str())?;
+            }
             Ok(Written::Ran)
+        }
+        Write::Want(job) => {
+            let (now, wanted) = (batch.now, batch.tables.wanted.open()?);
+            wanted.insert(job.as_str(), now.0)?;
+            batch.memory().is_wanted = true;
+            Ok(Written::Wanted(now))
         }
         Write::Introduce(names) => {
             let numbers = names.iter().map(|name| batch.sender(name)).collect::<Result<_, _>>()?;

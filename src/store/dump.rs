@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use redb::{Database, Durability, ReadableTable, ReadableTableMetadata, TableDefinition};
+use redb::{Database, Durability, ReadableTable, ReadableTableMetadata, TableDefinition, TableError};
 use serde::{Deserialize, Serialize};
 
 use super::codec::{self, encode};
@@ -17,17 +17,19 @@ use super::read::Snapshot;
 use super::restored::{self, Restored};
 use super::sentinel::Sentinel;
 use super::tables::{self, EachTable};
+use super::upgrade;
 use super::{FILE, StoreError};
+use crate::archive;
 use crate::clock::Time;
 
 /// Raised when the stream's own shape changes.
-const FORMAT: u16 = 1;
+const FORMAT: u16 = 2;
 /// Rows that are written to a new file at once: so much memory it takes, however many there are.
 const ROWS: u64 = 20_000;
 /// No key or value is longer.
 const MAX_PART: usize = 1 << 20;
 /// No line is longer.
-const MAX_LINE: usize = 1 << 12;
+const MAX_LINE: usize = 1 << 20;
 
 /// What a stream says of itself first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,8 +48,23 @@ pub struct Head {
     pub last_event: u64,
     /// How many messages it has.
     pub messages: u64,
+    /// How many more are in the archive.
+    #[serde(default)]
+    pub archived: u64,
     /// How many inbound messages it has.
     pub inbound: u64,
+    /// The segments of the archive that belong to it.
+    #[serde(default)]
+    pub segments: Vec<Belonging>,
+}
+
+/// A segment that belongs to a stream, by its number and its checksum.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Belonging {
+    /// Its number.
+    pub number: u32,
+    /// The SHA-256 of its file, in hex.
+    pub sha256: String,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -89,17 +106,32 @@ pub fn dump(
     let head = Head {
         bluetick_backup: FORMAT,
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        schema: codec::SCHEMA,
+        schema: upgrade::schema(txn)?,
         taken_at: now.to_string(),
         taken_at_ms: now.0,
         last_event: snapshot.last_event()?,
         messages: txn.open_table(tables::MESSAGES)?.len()?,
+        archived: snapshot.archived_count()?,
+        segments: belongings(snapshot)?,
         inbound: txn.open_table(tables::INBOUND)?.len()?,
     };
     write_line(out, &head)?;
     tables::each(&mut Dumping { txn, out, done: 0, all: count.rows, progress })?;
     out.write_all(END.as_bytes())?;
     Ok(head)
+}
+
+fn belongings(snapshot: &Snapshot) -> Result<Vec<Belonging>, StoreError> {
+    let mut segments = Vec::new();
+    for (number, is_marked) in snapshot.segments()? {
+        let path = snapshot.shelf().path(number);
+        // A marked one that is not there was never finished, unless something leads to it.
+        if is_marked && !path.exists() && !snapshot.is_in_use(number)? {
+            continue;
+        }
+        segments.push(Belonging { number, sha256: archive::checksum(&path)? });
+    }
+    Ok(segments)
 }
 
 fn write_line(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
@@ -118,7 +150,11 @@ impl EachTable for Counting<'_> {
         &mut self,
         definition: TableDefinition<'static, K, V>,
     ) -> Result<(), StoreError> {
-        self.rows += self.txn.open_table(definition)?.len()?;
+        self.rows += match self.txn.open_table(definition) {
+            // An earlier version did not have it.
+            Err(TableError::TableDoesNotExist(_)) => 0,
+            table => table?.len()?,
+        };
         Ok(())
     }
 }
@@ -137,7 +173,10 @@ impl<W: Write, P: FnMut(u64, u64)> EachTable for Dumping<'_, W, P> {
         definition: TableDefinition<'static, K, V>,
     ) -> Result<(), StoreError> {
         use redb::TableHandle;
-        let table = self.txn.open_table(definition)?;
+        let table = match self.txn.open_table(definition) {
+            Err(TableError::TableDoesNotExist(_)) => return Ok(()),
+            table => table?,
+        };
         write_line(self.out, &Section { table: definition.name().to_owned(), rows: table.len()? })?;
         for row in table.iter()? {
             let (key, value) = row?;
@@ -186,6 +225,7 @@ pub fn load(input: &mut impl Read, dir: &Path, now: Time) -> Result<Head, BadDum
         loading.error.map_or(Ok(()), Err)?;
         done?;
     }
+    upgrade::bring_forward(&db)?;
     let txn = db.begin_write().map_err(StoreError::from)?;
     {
         let mut meta = txn.open_table(tables::META).map_err(StoreError::from)?;

@@ -26,6 +26,7 @@ mod shelving;
 mod steer;
 mod sums;
 mod tables;
+mod upgrade;
 mod verbs;
 mod verify;
 mod writer;
@@ -34,12 +35,13 @@ use serde::{Deserialize, Serialize};
 
 pub use codec::{SCHEMA, Unreadable, decode, encode};
 pub use commit::Store;
-pub use dump::{BadDump, Head, dump, inspect, load, read_head};
+pub use dump::{BadDump, Belonging, Head, dump, inspect, load, read_head};
 pub use listening::Listening;
 pub use listing::{Filter, Page};
 pub use read::{Person, Snapshot};
 pub use restored::Restored;
 pub use tables::Tier;
+pub use upgrade::{Outdated, Peek};
 pub use verbs::{
     Accept, Asked, Claim, Claimed, Direction, Doubt, Heard, IdempotencyKey, Inbound, Listened, OptingOut, Place,
     Recorded, Recover, Report, Retry, Run, Settle, Shelve, Steer, Turn, Write, Written,

@@ -97,7 +97,11 @@ impl Snapshot {
 
     /// The segments of the archive that are in use, and whether each has lines that nothing leads to.
     pub fn segments(&self) -> Result<Vec<(u32, bool)>, StoreError> {
-        let segments = self.txn.open_table(tables::SEGMENTS)?;
+        let segments = match self.txn.open_table(tables::SEGMENTS) {
+            // A file of an earlier version has no archive.
+            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+            segments => segments?,
+        };
         segments
             .iter()?
             .map(|row| row.map(|(number, marks)| (number.value(), marks.value() > 0)))
@@ -117,7 +121,10 @@ impl Snapshot {
 
     /// How many messages are in the archive.
     pub fn archived_count(&self) -> Result<u64, StoreError> {
-        Ok(self.txn.open_table(tables::STUBS)?.len()?)
+        match self.txn.open_table(tables::STUBS) {
+            Err(redb::TableError::TableDoesNotExist(_)) => Ok(0),
+            stubs => Ok(stubs?.len()?),
+        }
     }
 
     /// Where archived messages are.
@@ -237,6 +244,11 @@ impl Snapshot {
     pub fn last_run(&self, job: &str) -> Result<Option<Run>, StoreError> {
         let runs = self.txn.open_table(tables::RUNS)?;
         Ok(runs.get(job)?.map(|bytes| decode(bytes.value())).transpose()?)
+    }
+
+    /// Since when somebody wants a job to run, if anybody does.
+    pub fn wanted(&self, job: &str) -> Result<Option<Time>, StoreError> {
+        Ok(self.txn.open_table(tables::WANTED)?.get(job)?.map(|since| Time(since.value())))
     }
 
     /// Whether there is any attempt of which nobody knows if Twilio has it.

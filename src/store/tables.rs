@@ -65,6 +65,8 @@ pub(super) const CODES: TableDefinition<[u8; 20], ()> = TableDefinition::new("co
 pub(super) const ATTENTION: TableDefinition<[u8; 16], ()> = TableDefinition::new("attention");
 /// The last run of each job.
 pub(super) const RUNS: TableDefinition<&str, Bytes> = TableDefinition::new("runs");
+/// Jobs that somebody wants to run, and since when.
+pub(super) const WANTED: TableDefinition<&str, i64> = TableDefinition::new("wanted");
 /// What the file knows of itself.
 pub(super) const META: TableDefinition<&str, Bytes> = TableDefinition::new("meta");
 /// What was answered under an Idempotency-Key.
@@ -151,6 +153,7 @@ tables! {
     codes: [u8; 20] => () = CODES;
     attention: [u8; 16] => () = ATTENTION;
     runs: &'static str => Bytes = RUNS;
+    wanted: &'static str => i64 = WANTED;
     meta: &'static str => Bytes = META;
     keys: [u8; 32] => Bytes = KEYS;
 }

@@ -57,6 +57,8 @@ pub enum Write {
     Return(Vec<MessageId>),
     /// A job ran.
     Ran(String, Run),
+    /// Somebody wants a job to run.
+    Want(String),
     /// Make sure that these senders have numbers.
     Introduce(Vec<String>),
 }
@@ -94,6 +96,8 @@ pub enum Written {
     Listened,
     /// It is written down.
     Ran,
+    /// Since when the job is wanted.
+    Wanted(Time),
     /// The segment.
     Segment(u32),
     /// How many messages moved.
@@ -347,8 +351,8 @@ pub struct Run {
     pub at: Time,
     /// How long it took.
     pub took: Duration,
-    /// Why it failed, if it did.
-    pub error: Option<String>,
+    /// What it did, or why it failed, in words.
+    pub outcome: Result<String, String>,
 }
 
 /// What a person wrote to us: a record of its own, idempotent by its SID.

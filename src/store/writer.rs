@@ -58,6 +58,8 @@ struct State {
 pub struct Wake {
     /// Something may be due to be sent.
     pub sendable: Arc<Notify>,
+    /// Somebody wants a job to run.
+    pub wanted: Arc<Notify>,
     /// The number of the newest event.
     pub newest: watch::Receiver<u64>,
 }
@@ -112,7 +114,7 @@ pub fn run(store: Store, queue: usize, clock: Clock) -> (Handle, JoinHandle<()>)
 fn begin(store: Store, queue: usize, clock: Clock, folder: Option<(PathBuf, u64)>) -> (Handle, JoinHandle<()>) {
     let (sender, receiver) = mpsc::channel(queue);
     let (newest_sender, newest) = watch::channel(store.newest_event());
-    let wake = Wake { sendable: Arc::default(), newest };
+    let wake = Wake { sendable: Arc::default(), wanted: Arc::default(), newest };
     let state = Arc::<State>::default();
     let keeper = folder.map(|(dir, reserve_mb)| {
         let (instance, newest, is_low) = (store.instance(), wake.newest.clone(), Arc::clone(&state.is_low));
@@ -128,7 +130,8 @@ fn begin(store: Store, queue: usize, clock: Clock, folder: Option<(PathBuf, u64)
         clock: clock.clone(),
         state: Arc::clone(&state),
     };
-    let writer = Writer { store, clock, receiver, newest: newest_sender, sendable: wake.sendable, state };
+    let writer =
+        Writer { store, clock, receiver, newest: newest_sender, sendable: wake.sendable, wanted: wake.wanted, state };
     let thread = std::thread::Builder::new()
         .name("store".into())
         .spawn(move || writer.work(keeper))
@@ -208,6 +211,7 @@ struct Writer {
     receiver: mpsc::Receiver<Job>,
     newest: watch::Sender<u64>,
     sendable: Arc<Notify>,
+    wanted: Arc<Notify>,
     state: Arc<State>,
 }
 
@@ -261,6 +265,9 @@ impl Writer {
                 mailbox::post(answers.into_iter().zip(written.into_iter().map(Ok)));
                 if self.store.take_sendable() {
                     self.sendable.notify_one();
+                }
+                if self.store.take_wanted() {
+                    self.wanted.notify_one();
                 }
                 Ok(())
             }

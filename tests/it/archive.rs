@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use bluetick::archive::Shelf;
+use bluetick::backup;
 use bluetick::clock::{Clock, Time};
 use bluetick::jobs::archive::{self, Moved};
 use bluetick::message::{Fact, MessageId, Source, Status, Word};
 use bluetick::store::{
-    self, Asked, Filter, Handle, Heard, Settle, Snapshot, Store, StoreError, Write, Written, verify,
+    self, Asked, FILE, Filter, Handle, Heard, Settle, Snapshot, Store, StoreError, Write, Written, verify,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -209,6 +210,45 @@ async fn two_people_who_turn_out_to_be_one_are_one_in_the_archive_too() {
     assert_eq!(house.read().messages(&filter, None, 10).expect("it is read").rows.len(), 2);
     house.check();
     house.close();
+}
+
+#[tokio::test]
+async fn a_backup_has_the_archive_too_and_its_segments_stand_there_once() {
+    let folder = Folder::new();
+    let (house, ids, before) = lived(&folder);
+    let backups = folder.0.join("backups");
+    let back_up =
+        |at: i64| backup::create(&house.read(), &backups, Time(LATER.0 + at), |_, _| ()).expect("there is room");
+    let done = moved(&house).await;
+    let first = back_up(1);
+    assert_eq!((first.head.archived, first.head.segments.len()), (done.messages, 1));
+    house.store.write(report(None, sid(1), Word::Read, None)).await.expect("the disk works");
+    back_up(2);
+    let segments = || std::fs::read_dir(backups.join("segments")).expect("there is one").count();
+    assert_eq!(segments(), 2, "one segment and its checksum, however many backups");
+    moved(&house).await;
+    back_up(3);
+    assert_eq!((segments(), house.store.shelf().numbers().expect("it is read").len()), (4, 1));
+    house.close();
+
+    backup::verify(&first.path).expect("it is whole");
+    let again = folder.0.join("again");
+    backup::restore(&first.path, &again, LATER).expect("it is whole");
+    let restored = Store::open(&again.join(FILE), 16 << 20).expect("it is a data file");
+    let found = House::open(restored, &again, LATER);
+    assert_eq!((answers(&found.read(), &ids), found.check()), (before, done.messages));
+    found.close();
+
+    assert_eq!(backup::prune(&backups, 1).expect("they can be removed"), 2);
+    assert_eq!(segments(), 2, "what belongs to no backup goes with the last that needed it");
+    let segment = std::fs::read_dir(backups.join("segments")).expect("there is one").flatten();
+    let segment = segment.map(|entry| entry.path()).find(|path| path.extension().is_some_and(|end| end == "zst"));
+    let segment = segment.expect("one is left");
+    let mut bytes = std::fs::read(&segment).expect("it is there");
+    bytes[40] ^= 1;
+    std::fs::write(&segment, bytes).expect("it can be written");
+    let left = backup::list(&backups).expect("it can be read").remove(0).path;
+    assert!(backup::verify(&left).is_err(), "a damaged segment is a damaged backup");
 }
 
 #[tokio::test]

@@ -7,8 +7,8 @@ use bluetick::clock::Time;
 use bluetick::message::{Content, Draft, Fact, OptOut, Source, Status, Template, Word};
 use bluetick::pause::{Cause, Scope};
 use bluetick::store::{
-    Accept, Asked, BadDump, Doubt, FILE, Filter, Heard, IdempotencyKey, Listened, OptingOut, Recover, Settle, Store,
-    Write, Written, dump, inspect, load,
+    Accept, Asked, BadDump, Doubt, FILE, Filter, Heard, IdempotencyKey, Listened, OptingOut, Recover, SCHEMA, Settle,
+    Store, Write, Written, dump, inspect, load,
 };
 
 use crate::support::{
@@ -57,7 +57,7 @@ fn a_stream_that_is_cut_off_or_goes_on_is_refused() {
     let mut stream = Vec::new();
     let head =
         dump(&store.read().expect("it can be read"), START, &mut stream, |_, _| ()).expect("memory can be written");
-    assert_eq!((head.messages, head.inbound, head.schema), (3, 1, 1));
+    assert_eq!((head.messages, head.inbound, head.schema), (3, 1, SCHEMA));
     assert_eq!(inspect(&mut &stream[..]).expect("it is whole"), head);
     for length in 0..stream.len() {
         assert!(
@@ -67,7 +67,7 @@ fn a_stream_that_is_cut_off_or_goes_on_is_refused() {
     }
     let more = [&stream[..], b"x"].concat();
     assert!(matches!(inspect(&mut &more[..]), Err(BadDump::Broken(_))));
-    let later = String::from_utf8_lossy(&stream).replacen("\"schema\":1", "\"schema\":9", 1);
+    let later = String::from_utf8_lossy(&stream).replacen(&format!("\"schema\":{SCHEMA}"), "\"schema\":99", 1);
     assert!(matches!(inspect(&mut later.as_bytes()), Err(BadDump::Later(_))));
 }
 
@@ -193,9 +193,13 @@ fn furnished() -> (Folder, Store) {
 }
 
 #[test]
-fn a_store_of_schema_1_is_opened_for_ever() {
-    let path = format!("{}/tests/data/store-schema-1.bin", env!("CARGO_MANIFEST_DIR"));
-    if std::env::var_os("BLUETICK_UPDATE").is_some() {
+fn a_store_of_every_schema_is_opened_for_ever() {
+    (1..=SCHEMA).for_each(open_kept);
+}
+
+fn open_kept(schema: u16) {
+    let path = format!("{}/tests/data/store-schema-{schema}.bin", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("BLUETICK_UPDATE").is_some() && schema == SCHEMA {
         let (_folder, store) = furnished();
         let mut stream = Vec::new();
         dump(&store.read().expect("it can be read"), START, &mut stream, |_, _| ()).expect("memory can be written");
@@ -203,7 +207,7 @@ fn a_store_of_schema_1_is_opened_for_ever() {
     }
     let stream = fs::read(&path).expect("the kept store is there");
     let folder = Folder::new();
-    let head = load(&mut &stream[..], &folder.0, LATER).expect("a store of schema 1 is read for ever");
+    let head = load(&mut &stream[..], &folder.0, LATER).expect("a kept store is read for ever");
     assert_eq!((head.messages, head.inbound), (4, 1));
     let mut store = folder.store();
     assert_verified(&store);

@@ -15,3 +15,4 @@ mod simulation;
 mod store;
 mod support;
 mod torn;
+mod upgrade;

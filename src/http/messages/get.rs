@@ -12,7 +12,8 @@ use crate::message::Message;
     params(("id" = String, Path, description = "`msg_…`, or Twilio's `SM…` or `MM…`")),
     responses((status = 200, body = MessageView), (status = 404, body = ProblemBody)))]
 pub(in crate::http) async fn get(app: Data<App>, id: Path<String>) -> Result<Json<MessageView>, Problem> {
-    Ok(Json(MessageView::of(&find(&app, &id)?)))
+    let message = find(&app, &id)?;
+    Ok(Json(MessageView::read(&message, &app.store.read()?)?))
 }
 
 /// A message by any of its names. A text that cannot be a name of one is the name of none.

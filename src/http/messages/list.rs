@@ -75,12 +75,10 @@ pub(in crate::http) async fn list(app: Data<App>, query: Query<ListQuery>) -> Re
     }
     let cursor = query.cursor.as_deref().filter(|text| !text.is_empty()).map(cursor).transpose()?;
     let filter = filter(&app, query)?;
-    let page = app.store.read()?.messages(&filter, cursor, limit)?;
-    Ok(Json(MessageList {
-        data: page.rows.iter().map(MessageView::of).collect(),
-        next_cursor: page.next.map(|id| id.to_string()),
-        scanned: page.scanned,
-    }))
+    let snapshot = app.store.read()?;
+    let page = snapshot.messages(&filter, cursor, limit)?;
+    let data = page.rows.iter().map(|message| MessageView::read(message, &snapshot)).collect::<Result<_, _>>()?;
+    Ok(Json(MessageList { data, next_cursor: page.next.map(|id| id.to_string()), scanned: page.scanned }))
 }
 
 fn cursor(text: &str) -> Result<MessageId, Problem> {

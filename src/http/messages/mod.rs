@@ -2,6 +2,7 @@
 
 mod create;
 mod draft;
+mod export;
 mod get;
 mod journal;
 mod list;
@@ -13,6 +14,7 @@ mod tests;
 mod view;
 
 pub(super) use create::*;
+pub(super) use export::*;
 pub(super) use get::*;
 pub(super) use journal::*;
 pub(super) use list::*;

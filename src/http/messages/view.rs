@@ -9,6 +9,7 @@ use super::standing::{EndedView, HeldView, failed_at};
 use crate::clock::Time;
 use crate::http::failures::FailureView;
 use crate::message::{Attempt, Content, Handing, Message, Next, OnUnknown, Origin, Priority, Template, Word};
+use crate::store::{Snapshot, StoreError};
 
 /// A message.
 #[derive(Debug, Serialize, ToSchema)]
@@ -78,6 +79,8 @@ pub(in crate::http) struct MessageView {
     attempts: Vec<AttemptView>,
     /// Facts that came after its journal was full.
     journal_dropped: u32,
+    /// Whether it is in the archive.
+    archived: bool,
 }
 
 /// A template to fall back on.
@@ -131,7 +134,12 @@ pub(in crate::http) struct SeenView {
 }
 
 impl MessageView {
-    /// The message as it is now.
+    /// The message as a snapshot has it.
+    pub(in crate::http) fn read(message: &Message, snapshot: &Snapshot) -> Result<Self, StoreError> {
+        Ok(Self { archived: snapshot.segment_of(message.id)?.is_some(), ..Self::of(message) })
+    }
+
+    /// The message as it was just written: not in the archive, whatever it was before.
     pub(in crate::http) fn of(message: &Message) -> Self {
         let draft = &message.draft;
         let (body, media_url, content_sid, variables) = content(&draft.content);
@@ -177,6 +185,7 @@ impl MessageView {
             next: message.next.map(NextView::of),
             attempts: message.attempts.iter().map(AttemptView::of).collect(),
             journal_dropped: message.journal.dropped,
+            archived: false,
         }
     }
 }

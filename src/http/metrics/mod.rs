@@ -13,6 +13,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::app::App;
+use super::csv::download;
 use super::error::{Problem, ProblemBody};
 use super::query::Query;
 
@@ -75,7 +76,7 @@ pub(super) async fn all(
 ) -> Result<HttpResponse, Problem> {
     let figures = read(&app, &query, query.sender.as_deref())?;
     if query.wants_csv(&request)? {
-        return Ok(csv::answer("bluetick-metrics.csv", csv::series(&figures)));
+        return Ok(download("bluetick-metrics.csv").body(csv::series(&figures)));
     }
     Ok(HttpResponse::Ok().json(MetricsView::of(&figures)))
 }
@@ -104,7 +105,7 @@ pub(super) async fn sender(
     }
     let figures = read(&app, &query, Some(sender.as_str()))?;
     if query.wants_csv(&request)? {
-        return Ok(csv::answer("bluetick-sender.csv", csv::series(&figures)));
+        return Ok(download("bluetick-sender.csv").body(csv::series(&figures)));
     }
     let metrics = MetricsView::of(&figures);
     // `Figures::read` names the one sender that was asked for, also when it sent nothing in that time.
@@ -133,7 +134,7 @@ pub(super) async fn errors(
     let figures = read(&app, &query, query.sender.as_deref())?;
     let data = view::errors(&figures.totals);
     if query.wants_csv(&request)? {
-        return Ok(csv::answer("bluetick-errors.csv", csv::errors(&data)));
+        return Ok(download("bluetick-errors.csv").body(csv::errors(&data)));
     }
     Ok(HttpResponse::Ok().json(ErrorsView { data }))
 }

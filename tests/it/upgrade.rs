@@ -1,0 +1,106 @@
+//! Data files of earlier versions come forward, step by step, and those of later ones are left alone.
+
+use std::time::Duration;
+
+use bluetick::archive::Shelf;
+use bluetick::backup;
+use bluetick::clock::Time;
+use bluetick::store::{FILE, Peek, Run, SCHEMA, Store, StoreError, Write, encode, inspect};
+use redb::{Database, ReadableDatabase, TableDefinition};
+
+use crate::support::{Folder, accept, assert_verified, draft, one, person};
+
+const START: Time = Time(1_800_000_000_000);
+const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
+const RUNS: TableDefinition<&str, &[u8]> = TableDefinition::new("runs");
+/// A run as schema 1 wrote it.
+type FirstRun = (Time, Duration, Option<String>);
+
+/// A data file that says it is of this schema, with two runs as schema 1 wrote them.
+fn file_of(schema: Option<u16>) -> Folder {
+    let folder = Folder::new();
+    let mut store = folder.store();
+    accept(&mut store, draft(person(1)), 1, START);
+    let run = Run { at: START, took: Duration::ZERO, outcome: Ok("x".into()) };
+    one(&mut store, Write::Ran("backup".into(), run), START);
+    drop(store);
+    let db = Database::open(folder.0.join(FILE)).expect("it is there");
+    let txn = db.begin_write().expect("it can be written");
+    {
+        let mut meta = txn.open_table(META).expect("there is one");
+        match schema {
+            Some(schema) => drop(meta.insert("schema", encode(&schema).as_slice()).expect("it can be written")),
+            None => drop(meta.remove("schema").expect("it can be written")),
+        }
+        let mut runs = txn.open_table(RUNS).expect("there is one");
+        let (well, badly): (FirstRun, FirstRun) =
+            ((START, Duration::from_secs(2), None), (START, Duration::from_secs(3), Some("no room".into())));
+        runs.insert("backup", encode(&well).as_slice()).expect("it can be written");
+        runs.insert("other", encode(&badly).as_slice()).expect("it can be written");
+    }
+    txn.commit().expect("it can be written");
+    folder
+}
+
+fn peek(folder: &Folder) -> Result<Peek, StoreError> {
+    Peek::at(&folder.0.join(FILE), Shelf::beside(&folder.0))
+}
+
+#[test]
+fn a_file_of_the_first_schema_is_backed_up_and_comes_forward() {
+    let folder = file_of(None);
+    let refused = Store::open(&folder.0.join(FILE), 16 << 20).err().map(|error| error.to_string());
+    assert!(refused.is_some_and(|words| words.contains("schema 1") && words.contains("bluetick migrate")));
+    let old = peek(&folder).expect("it is whole");
+    assert_eq!(
+        old.outdated.as_ref().map(|outdated| (outdated.from, outdated.to, outdated.steps.len())),
+        Some((1, 2, 1))
+    );
+    let made = backup::create(&old.read().expect("it is read"), &folder.0.join("b"), START, |_, _| ()).expect("room");
+    assert_eq!((made.head.schema, made.head.messages), (1, 1));
+    old.upgrade().expect("it comes forward");
+    assert_eq!(peek(&folder).expect("it is whole").outdated, None);
+    let store = folder.store();
+    assert_verified(&store);
+    let run =
+        |job: &str| store.read().and_then(|snapshot| snapshot.last_run(job)).expect("it is read").expect("it ran");
+    assert_eq!((run("backup").outcome, run("backup").took), (Ok(String::new()), Duration::from_secs(2)));
+    assert_eq!(run("other").outcome, Err("no room".to_owned()));
+    drop(store);
+    let again = Folder::new();
+    backup::restore(&made.path, &again.0, START).expect("a backup of the first schema is restored by this version");
+    let run = again.store().read().and_then(|snapshot| snapshot.last_run("other")).expect("it is read");
+    assert_eq!(run.map(|run| run.outcome), Some(Err("no room".to_owned())));
+}
+
+#[test]
+fn a_file_of_a_later_schema_is_refused_and_left_as_it_is() {
+    let folder = file_of(Some(SCHEMA + 1));
+    let runs = || {
+        let db = Database::open(folder.0.join(FILE)).expect("it is there");
+        let runs = db.begin_read().map(|txn| txn.open_table(RUNS)).expect("it is read").expect("there is one");
+        ["backup", "other"].map(|job| runs.get(job).expect("it is read").map(|run| run.value().to_vec()))
+    };
+    let before = runs();
+    for error in [peek(&folder).err(), Store::open(&folder.0.join(FILE), 16 << 20).err()] {
+        let Some(StoreError::WrongFile(words)) = error else { panic!("{error:?}") };
+        assert!(words.contains("install the version that wrote it"), "{words}");
+    }
+    assert_eq!(runs(), before);
+}
+
+#[test]
+fn a_new_file_says_which_schema_it_has() {
+    let folder = Folder::new();
+    drop(folder.store());
+    let db = Database::open(folder.0.join(FILE)).expect("it is there");
+    let meta = db.begin_read().map(|txn| txn.open_table(META)).expect("it is read").expect("there is one");
+    let schema = meta.get("schema").expect("it is read").map(|bytes| bytes.value().to_vec());
+    assert_eq!(schema, Some(encode(&SCHEMA)));
+    drop((meta, db));
+    let store = folder.store();
+    let snapshot = store.read().expect("it is read");
+    let mut stream = Vec::new();
+    bluetick::store::dump(&snapshot, START, &mut stream, |_, _| ()).expect("memory can be written");
+    assert_eq!(inspect(&mut &stream[..]).expect("it is whole").schema, SCHEMA);
+}
