@@ -73,7 +73,7 @@ pub async fn run(store: &Handle, until: Time, mut progress: impl FnMut(u64)) -> 
     while is_any_at_rest(store, from, until)? {
         let segment = open(store).await?;
         let filled = fill(store, segment, move |snapshot, take| {
-            snapshot.at_rest(from, until, |message, place| take(message, place)).map_err(ArchiveError::from)
+            snapshot.at_rest(from, until, take).map_err(ArchiveError::from)
         });
         let Some(filled) = filled.await? else {
             store.write(Write::DiscardSegment(segment)).await?;
