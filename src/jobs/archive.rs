@@ -72,9 +72,8 @@ pub async fn run(store: &Handle, until: Time, mut progress: impl FnMut(u64)) -> 
     let mut from = MessageId([0; 16]);
     while is_any_at_rest(store, from, until)? {
         let segment = open(store).await?;
-        let filled = fill(store, segment, move |snapshot, take| {
-            snapshot.at_rest(from, until, take).map_err(ArchiveError::from)
-        });
+        let filled =
+            fill(store, segment, move |snapshot, take| snapshot.at_rest(from, until, take).map_err(ArchiveError::from));
         let Some(filled) = filled.await? else {
             store.write(Write::DiscardSegment(segment)).await?;
             break;

@@ -167,6 +167,12 @@ impl Message {
         self.is_in_flight() || (self.is_unclear() && !is_over)
     }
 
+    /// Whether nobody knows if the latest attempt reached Twilio, be it that nobody looks for it any more: what Twilio lists
+    /// may be it.
+    pub fn is_unresolved(&self) -> bool {
+        self.is_in_flight() || self.is_unclear()
+    }
+
     /// Whether nothing more is to be done with it, and nothing is waited for: what may still come is a late receipt.
     pub fn is_at_rest(&self) -> bool {
         self.next.is_none() && self.hold.is_none() && !self.is_undecided()

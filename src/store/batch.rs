@@ -184,7 +184,7 @@ impl<'txn> Batch<'txn> {
                 moved.move_to(into);
                 for (print, is_there) in [(&*before, false), (&moved, true)] {
                     set(self.tables.messages_of.open()?, tables::message_of(print.contact, *id), is_there)?;
-                    if print.is_undecided {
+                    if print.is_unresolved {
                         set(self.tables.flights.open()?, tables::message_of(print.contact, *id), is_there)?;
                     }
                     if let Some(row) = &print.held {
@@ -370,7 +370,7 @@ impl<'txn> Batch<'txn> {
                 set(tables.attention.open()?, print.id.0, !is_old)?;
             }
             let is_same_contact = other.is_some_and(|other| other.contact == print.contact);
-            if print.is_undecided && !(is_same_contact && other.is_some_and(|other| other.is_undecided)) {
+            if print.is_unresolved && !(is_same_contact && other.is_some_and(|other| other.is_unresolved)) {
                 set(tables.flights.open()?, tables::message_of(print.contact, print.id), !is_old)?;
             }
             if let Some(row) = &print.held

@@ -19,7 +19,7 @@ pub(super) struct Footprint {
     pub(super) agenda: Option<[u8; 30]>,
     pub(super) code: Option<u32>,
     pub(super) needs_attention: bool,
-    pub(super) is_undecided: bool,
+    pub(super) is_unresolved: bool,
     pub(super) held: Option<Vec<u8>>,
 }
 
@@ -37,7 +37,7 @@ impl Footprint {
             agenda: next,
             code: status.is_failure().then(|| message.code()).flatten(),
             needs_attention: message.needs_attention(),
-            is_undecided: message.is_undecided(),
+            is_unresolved: message.is_unresolved(),
             held: awaited(message).map(|awaited| awaited.row(message.id)),
         }
     }

@@ -253,7 +253,13 @@ impl Snapshot {
 
     /// Whether there is any attempt of which nobody knows if Twilio has it.
     pub fn has_undecided(&self) -> Result<bool, StoreError> {
-        Ok(self.txn.open_table(tables::FLIGHTS)?.first()?.is_some())
+        for row in self.txn.open_table(tables::FLIGHTS)?.iter()? {
+            let message = self.message(tables::flight_id(row?.0.value()))?;
+            if message.is_some_and(|message| message.is_undecided()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Events after number `after`, oldest first.
@@ -332,15 +338,13 @@ impl Snapshot {
         Ok(found)
     }
 
-    /// A contact's messages whose latest attempt may or may not be at Twilio.
-    pub fn undecided(&self, contact: u64) -> Result<Vec<Message>, StoreError> {
+    /// A contact's messages whose latest attempt may or may not be at Twilio, also those that nobody looks for any more.
+    pub fn unresolved(&self, contact: u64) -> Result<Vec<Message>, StoreError> {
         let first = tables::message_of(contact, MessageId([0; 16]));
         let last = tables::message_of(contact, MessageId([255; 16]));
-        let messages = self.txn.open_table(tables::MESSAGES)?;
         let mut found = Vec::new();
         for row in self.txn.open_table(tables::FLIGHTS)?.range(first..=last)? {
-            let id = tables::flight_id(row?.0.value());
-            found.extend(messages.get(id.0)?.map(|bytes| decode(bytes.value())).transpose()?);
+            found.extend(self.message(tables::flight_id(row?.0.value()))?);
         }
         Ok(found)
     }

@@ -47,7 +47,7 @@ pub(super) const ROLLUP_LOG: TableDefinition<u64, Bytes> = TableDefinition::new(
 pub(super) const EVENTS: TableDefinition<u64, Bytes> = TableDefinition::new("events");
 /// The one next step of each message: step, sender, priority, due, id.
 pub(super) const AGENDA: TableDefinition<[u8; 30], ()> = TableDefinition::new("agenda");
-/// A contact's messages of which nobody knows yet whether they reached Twilio: at work, or with an answer lost.
+/// A contact's messages of which nobody knows whether they reached Twilio: at work, or with an answer lost, be it for ever.
 pub(super) const FLIGHTS: TableDefinition<[u8; 24], ()> = TableDefinition::new("flights");
 /// Messages that wait for something other than a date: what for, id.
 pub(super) const HELD: TableDefinition<Bytes, ()> = TableDefinition::new("held");

@@ -18,6 +18,7 @@ use super::tables;
 use super::verbs::Run;
 use crate::archive::Shelf;
 use crate::clock::Time;
+use crate::message::Message;
 
 /// Where the number stands in the file.
 const KEY: &str = "schema";
@@ -30,10 +31,8 @@ struct Step {
 }
 
 /// From schema 1 to 2, from 2 to 3, and so on.
-const STEPS: [Step; SCHEMA as usize - 1] = [Step {
-    words: "what a job did is written down with its run, not only why it failed",
-    run: runs_say_what_they_did,
-}];
+const STEPS: [Step; SCHEMA as usize - 1] =
+    [Step { words: "runs of jobs also say what was done; what was never found at Twilio is remembered", run: second }];
 
 /// A data file of an earlier version.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,6 +143,23 @@ struct FirstRun {
     at: Time,
     took: std::time::Duration,
     error: Option<String>,
+}
+
+fn second(txn: &redb::WriteTransaction) -> Result<(), StoreError> {
+    runs_say_what_they_did(txn)?;
+    flights_outlast_the_search(txn)
+}
+
+/// The index forgot an attempt when nobody looked for it any more, and what Twilio listed was taken for another.
+fn flights_outlast_the_search(txn: &redb::WriteTransaction) -> Result<(), StoreError> {
+    let (messages, mut flights) = (txn.open_table(tables::MESSAGES)?, txn.open_table(tables::FLIGHTS)?);
+    for row in messages.iter()? {
+        let message: Message = decode(row?.1.value())?;
+        if message.is_unresolved() {
+            flights.insert(tables::message_of(message.contact, message.id), ())?;
+        }
+    }
+    Ok(())
 }
 
 fn runs_say_what_they_did(txn: &redb::WriteTransaction) -> Result<(), StoreError> {

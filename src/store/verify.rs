@@ -162,7 +162,7 @@ fn check_rows(
     expect_row(snapshot, tables::CODES, "codes", code, id, expected, findings)?;
     let attention = print.needs_attention.then_some(id.0);
     expect_row(snapshot, tables::ATTENTION, "attention", attention, id, expected, findings)?;
-    let flight = print.is_undecided.then_some(contact);
+    let flight = print.is_unresolved.then_some(contact);
     expect_row(snapshot, tables::FLIGHTS, "flights", flight, id, expected, findings)?;
     if let Some(row) = &print.held {
         *expected.rows.entry("held").or_default() += 1;

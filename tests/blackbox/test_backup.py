@@ -146,7 +146,7 @@ def test_backups_are_made_by_themselves_and_the_oldest_go(calm, tmp_path):
     often = {"BLUETICK__BACKUP__SCHEDULE": "* * * * * *", "BLUETICK__BACKUP__KEEP": "2"}
     data = tmp_path / "data"
     with start(calm, data, bluetick.free_port(), **often) as server:
-        job = lambda: server.api("GET", "/v1/jobs")[1]["data"][0]  # noqa: E731
+        job = lambda: next(job for job in server.api("GET", "/v1/jobs")[1]["data"] if job["name"] == "backup")  # noqa: E731
         assert job()["name"] == "backup" and job()["next_at"]
         listed = lambda: [one["file"] for one in server.api("GET", "/v1/backups")[1]["data"]]  # noqa: E731
         bluetick.wait_until(lambda: len(listed()) == 2, "two backups are there")

@@ -174,6 +174,31 @@ async fn what_stays_in_doubt_is_left_to_a_person_when_patience_is_spent() {
 }
 
 #[tokio::test]
+async fn what_may_be_of_a_message_that_nobody_looks_for_any_more_is_not_taken_for_another() {
+    let mut store = in_memory();
+    let order = |number: &str| {
+        let variables = [("1".to_owned(), number.to_owned())].into();
+        Content::Template(Template { sid: format!("HX{:032x}", 1), variables })
+    };
+    let mut lose = |number: u64| {
+        let wish = Draft { content: order(&number.to_string()), ..draft(person(1)) };
+        accept(&mut store, wish, number, at(number));
+        let lost = claim(&mut store, at(number)).remove(0);
+        let fact = Fact::Unclear { attempt: 1, detail: "reset".into(), ask_at: at(5) };
+        one(&mut store, Write::Settle(Settle { attempt: last_attempt(&lost), fact, source: Source::Job }), at(number));
+        lost
+    };
+    let (first, second) = (lose(1), lose(2));
+    let week = at(7 * 24 * 3_600 + 10);
+    one(&mut store, Write::Ask(Asked { attempt: last_attempt(&second), heard: Heard::Nothing, at: week }), week);
+    assert_eq!(stands(&store, &second).status(), Status::Held);
+    round(&mut store, &Lists::of(vec![vec![found(7, 1, "sent")]]), week).await;
+    assert_eq!(stands(&store, &first).sid(), None, "it may as well be the second one");
+    assert_eq!(stands(&store, &second).sid(), None);
+    assert_verified(&store);
+}
+
+#[tokio::test]
 async fn without_an_answer_nothing_is_decided_and_everything_stays_due() {
     let mut store = in_memory();
     let lost = lose(&mut store, 1, 1);

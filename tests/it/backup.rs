@@ -171,7 +171,7 @@ fn free_text_with_a_fallback_is_looked_for_in_either_form() {
     backup::restore(&made.expect("there is room").path, &folder.0.join("again"), LATER).expect("it is whole");
     let mut store = Store::open(&folder.0.join("again").join(FILE), 16 << 20).expect("it is a data file");
     assert_eq!(doubt(&mut store), 1);
-    let message = store.read().and_then(|snapshot| snapshot.undecided(1)).expect("it can be read").remove(0);
+    let message = store.read().and_then(|snapshot| snapshot.unresolved(1)).expect("it can be read").remove(0);
     assert_eq!(message.content(message.attempts[0].form), Content::Template(fallback));
 }
 

@@ -58,8 +58,8 @@ pub async fn ask(
             // Read only now: what was in flight when Twilio made its list may have got its answer since, and what still
             // is may be the very message that is listed.
             let snapshot = read()?;
-            let undecided = plan::undecided(&snapshot, *contact, to, from)?;
-            let mut answers = listed.judge(&undecided, |sid| is_ours(&snapshot, sid));
+            let unresolved = plan::unresolved(&snapshot, *contact, to, from)?;
+            let mut answers = listed.judge(&unresolved, |sid| is_ours(&snapshot, sid));
             let is_judged = |wanted: &&Wanted| answers.iter().all(|asked| asked.attempt != wanted.attempt);
             let others = wanted.iter().filter(is_judged).cloned().collect::<Vec<_>>();
             answers.extend(nothing(&others, listed.asked_at));

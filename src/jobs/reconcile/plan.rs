@@ -78,10 +78,11 @@ pub(super) fn looks(snapshot: &Snapshot, now: Time) -> Result<Vec<Ask>, StoreErr
     Ok(looks)
 }
 
-/// Every attempt to a person of which nobody knows yet whether Twilio has it. A list of one sender says nothing of the
+/// Every attempt to a person of which nobody knows whether Twilio has it, also where nobody looks for it any more: what is
+/// listed may be that one. A list of one sender says nothing of the
 /// attempts of another; but what it shows may be theirs, where a Messaging Service chose this sender for them.
-pub(super) fn undecided(snapshot: &Snapshot, contact: u64, to: &str, from: &str) -> Result<Vec<Wanted>, StoreError> {
-    let mut all: Vec<_> = snapshot.undecided(contact)?.iter().filter_map(wanted).collect();
+pub(super) fn unresolved(snapshot: &Snapshot, contact: u64, to: &str, from: &str) -> Result<Vec<Wanted>, StoreError> {
+    let mut all: Vec<_> = snapshot.unresolved(contact)?.iter().filter_map(wanted).collect();
     all.retain(|wanted| wanted.to == to);
     for other in all.iter_mut().filter(|wanted| wanted.from != from) {
         other.answered_at = None;
