@@ -68,6 +68,8 @@ pub enum Told {
         /// What they do not want.
         scope: Option<OptOut>,
     },
+    /// Something that is gone for good.
+    Forgotten,
 }
 
 impl Told {
@@ -99,6 +101,7 @@ impl Told {
             Self::Resumed { .. } => "sending.resumed".to_owned(),
             Self::OptedOut { scope: Some(_), .. } => "contact.opted_out".to_owned(),
             Self::OptedOut { scope: None, .. } => "contact.opted_in".to_owned(),
+            Self::Forgotten => "forgotten".to_owned(),
         }
     }
 }

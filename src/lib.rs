@@ -30,7 +30,7 @@
 //! | [`store`] | tables, `commit(batch, now)`, the writer thread as its shell and a keeper of the folder beside it (sentinel, room on the disk), snapshot reads, codec, verify; a message is found wherever it is | redb, bincode |
 //! | [`backup`] | the whole store in a sealed file, and a data file made from one | – |
 //! | [`twilio`] | client, wire format, signature, webhook, outcome, transport | hmac, sha1, reqwest |
-//! | [`jobs`] | one loop, one file per job: send, archive, backup, reconcile (with `evidence`, which of Twilio's messages are ours, `listen`, what people wrote, and `adopt`, what was sent while a restored store knew nothing); `alarm` wakes what is periodic | tokio-cron-scheduler |
+//! | [`jobs`] | one loop, one file per job: send, archive, retention, reconcile (with `evidence`, which of Twilio's messages are ours, `listen`, what people wrote, and `adopt`, what was sent while a restored store knew nothing); `chores` does what is periodic, one thing after the other, and `alarm` wakes it | tokio-cron-scheduler |
 //! | [`http`] | every route on one page; webhooks, messages, metrics, events, pages, charts, one error table | actix-web, rust-embed, charts-rs |
 //! | [`emulator`] | a small, strict, forgetful Twilio that misbehaves by script; the only fake in the house | actix-web |
 //!
@@ -71,6 +71,11 @@
 //! → a segment: written, flushed, named, read back → [`store::Write::Shelve`] puts stubs in the messages' place, if nothing
 //! has changed since → everything still finds them. A late `read` loads the message out of its segment, and it is here again;
 //! the segment is marked, and the next run writes it anew without that line.
+//!
+//! *An erasure.* `http::erasure` → [`store::Write::Erase`], a part a commit, until the person is gone: their share stays in the
+//! sums as what no record stands behind ([`store::verify`] adds it), and a trace of each message stays, so that a late callback is
+//! let go → [`jobs::retention`] scrubs events and writes marked segments anew → [`store::Write::Rewrite`], at night: the file
+//! without its free pages.
 //!
 //! *A message sent elsewhere.* A signed callback with a SID nobody has: one attempt, `origin` external, tracked, never
 //! retried. If an attempt of ours later claims that SID, the record is absorbed and its id leads to ours.

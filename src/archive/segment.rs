@@ -36,6 +36,8 @@ pub struct Head {
     pub version: String,
     /// How many messages it has.
     pub messages: u64,
+    /// How many of them have words that could be forgotten.
+    pub words: u64,
     /// Its first message: the oldest.
     pub first: Option<MessageId>,
     /// Its last.
@@ -79,7 +81,15 @@ impl Writing {
     /// Begins a segment that will be at `path` when it is sealed.
     pub fn begin(path: &Path) -> io::Result<Self> {
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        let head = Head { bluetick_segment: FORMAT, version, messages: 0, first: None, last: None, frames: Vec::new() };
+        let head = Head {
+            bluetick_segment: FORMAT,
+            version,
+            messages: 0,
+            words: 0,
+            first: None,
+            last: None,
+            frames: Vec::new(),
+        };
         Ok(Self { file: Plain::begin(path)?, head, text: Vec::with_capacity(FRAME * 2), first: None })
     }
 
@@ -92,6 +102,7 @@ impl Writing {
         self.text.push(b'\n');
         self.first.get_or_insert(message.id);
         self.head.first.get_or_insert(message.id);
+        self.head.words += u64::from(message.draft.has_words());
         (self.head.last, self.head.messages) = (Some(message.id), self.head.messages + 1);
         if self.text.len() >= FRAME { self.close_frame() } else { Ok(()) }
     }

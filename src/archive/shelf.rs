@@ -1,5 +1,6 @@
 //! The folder of segments, and the messages in them by segment and id.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -44,31 +45,28 @@ pub struct Shelved {
     pub head: Head,
 }
 
-/// The right to find everything where it is. Files that went out of use are removed when nobody holds a lease any more that
-/// was taken while they were in use.
+/// The right to find everything where it is. What went out of use is dropped when nobody holds a lease any more that was
+/// taken while it was in use.
 #[derive(Default)]
 pub struct Lease {
-    doomed: Mutex<Vec<PathBuf>>,
+    retired: Mutex<Vec<Box<dyn Any + Send>>>,
     /// The one that was given out next: as long as somebody may look for what this one shows, nothing later goes away.
     next: Mutex<Option<Arc<Lease>>>,
 }
 
-impl Drop for Lease {
-    fn drop(&mut self) {
-        for path in self.doomed.get_mut().unwrap_or_else(PoisonError::into_inner).drain(..) {
-            remove(&path);
-        }
-    }
-}
+/// A segment that is removed when it is dropped.
+struct Unused(PathBuf);
 
-/// Without its checksum it is no segment any more, should a crash come between the two.
-fn remove(path: &Path) {
-    for path in [&checksum_of(path), path] {
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::error!(file = %path.display(), %error, "a segment that nothing needs cannot be removed");
+impl Drop for Unused {
+    fn drop(&mut self) {
+        // Without its checksum it is no segment any more, should a crash come between the two.
+        for path in [&checksum_of(&self.0), &self.0] {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    tracing::error!(file = %path.display(), %error, "a segment that nothing needs cannot be removed");
+                }
+                _ => {}
             }
-            _ => {}
         }
     }
 }
@@ -173,13 +171,18 @@ impl Shelf {
         // What a crash left of the writing of it goes too.
         let path = self.path(number);
         let _ = fs::remove_file(path.with_extension("zst.part"));
+        self.drop_unread(Box::new(Unused(path)));
+    }
+
+    /// Drops something that went out of use, as soon as nobody can be reading it any more.
+    pub fn drop_unread(&self, thing: Box<dyn Any + Send>) {
         let next = Arc::<Lease>::default();
         let old = {
             let mut lease = self.lease.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::replace(&mut *lease, Arc::clone(&next))
         };
         *old.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(next);
-        old.doomed.lock().unwrap_or_else(PoisonError::into_inner).push(path);
+        old.retired.lock().unwrap_or_else(PoisonError::into_inner).push(thing);
     }
 }
 

@@ -115,16 +115,7 @@ pub(super) fn run(args: &ArchiveArgs, out: &mut dyn Write) -> anyhow::Result<Ans
         ArchiveCommand::Restore { what, reach } => restore(reach, what, out)?,
         ArchiveCommand::Export { month, reach, to } => {
             let path = format!("/v1/messages.csv?month={}", super::connection::part(month));
-            let connection = reach.connect()?;
-            match to {
-                None => block_on(connection.copy(&path, out))?,
-                Some(file) => {
-                    let trouble = |error| Trouble::NoInput(format!("{} cannot be written: {error}", file.display()));
-                    let mut written = std::fs::File::create(file).map_err(trouble)?;
-                    block_on(connection.copy(&path, &mut written))?;
-                    written.sync_all()?;
-                }
-            }
+            super::erase::copy(&reach.connect()?, &path, to.as_ref(), out)?;
         }
     }
     Ok(Answer::Yes)
@@ -341,7 +332,7 @@ fn verify(reach: &Reach, out: &mut dyn Write) -> anyhow::Result<Answer> {
         writeln!(out, "{}", json!({"segments": segments, "messages": messages, "damaged": flaws}))?;
     } else {
         flaws.iter().try_for_each(|flaw| writeln!(out, "{flaw}"))?;
-        writeln!(out, "{segments} segments, {messages} messages, {} damaged", flaws.len())?;
+        writeln!(out, "segments: {segments}, messages: {messages}, damaged: {}", flaws.len())?;
     }
     Ok(Answer::from_bool(flaws.is_empty()))
 }

@@ -9,6 +9,7 @@ mod check;
 mod connection;
 mod demo;
 mod emulate;
+mod erase;
 mod exit;
 mod logs;
 mod metrics;
@@ -40,6 +41,7 @@ pub use check::CheckArgs;
 pub use connection::{DEMO_DIR, Reach};
 pub use demo::DemoArgs;
 pub use emulate::{EmulateArgs, Pace};
+pub use erase::{EraseArgs, ExportArgs};
 pub use exit::{Answer, Trouble};
 pub use logs::LogsArgs;
 pub use metrics::MetricsArgs;
@@ -105,6 +107,10 @@ pub enum Command {
     Archive(ArchiveArgs),
     /// Make, list and check backups, and restore one.
     Backup(BackupArgs),
+    /// Take away everything about one person, for good.
+    Erase(EraseArgs),
+    /// Write everything about one person into a file.
+    Export(ExportArgs),
     /// Bring the data file of an earlier version forward; `serve` does so by itself.
     Migrate(MigrateArgs),
     /// Say whether a webhook signature of Twilio's is right, without any network.
@@ -132,6 +138,8 @@ impl Cli {
             Command::Metrics(args) => metrics::run(&args, out),
             Command::Verify(args) => verify::run(&args, out),
             Command::Archive(args) => archive::run(&args, out),
+            Command::Erase(args) => erase::erase(&args, out),
+            Command::Export(args) => erase::export(&args, out),
             Command::Migrate(args) => migrate::run(&args, out),
             Command::Backup(args) => backup::run(&args, out),
             Command::Signature(args) => signature::run(&args, out),

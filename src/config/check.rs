@@ -59,9 +59,12 @@ impl Flaws {
     }
 
     fn schedule(&mut self, config: &Config) {
-        for (key, line) in
-            [("archive.schedule", &config.archive.schedule), ("backup.schedule", &config.backup.schedule)]
-        {
+        for (key, line) in [
+            ("archive.schedule", &config.archive.schedule),
+            ("retention.schedule", &config.retention.schedule),
+            ("retention.rewrite_schedule", &config.retention.rewrite_schedule),
+            ("backup.schedule", &config.backup.schedule),
+        ] {
             match Timetable::read(line) {
                 Err(error) => self.add(key, error.to_string()),
                 Ok(Some(timetable)) if timetable.next(Clock::System.now()).is_none() => {

@@ -108,6 +108,28 @@ pub(super) static KEYS: &[Key] = &[
     key("archive.dir", "The folder of the archive's segments; else archive in the data folder.")
         .example("\"/var/lib/bluetick/archive\""),
     key(
+        "retention.schedule",
+        "When what is too old is forgotten, as a cron line in UTC: second minute hour day month weekday; empty for never.",
+    ),
+    key(
+        "retention.bodies_days",
+        "Days after its last change until what a message at its end said is forgotten, and after it came until what a person\n\
+         wrote is (0 to 36500). Such a message cannot be sent again.",
+    )
+    .between(0.0, 36_500.0),
+    key(
+        "retention.messages_days",
+        "The same for the messages themselves, also in the archive (1 to 36500). The numbers of senders keep them; those of\n\
+         people do not.",
+    )
+    .between(1.0, 36_500.0),
+    key("retention.events_days", "Days that events can be read again (1 to 36500).").between(1.0, 36_500.0),
+    key(
+        "retention.rewrite_schedule",
+        "When the data file is written anew, if anything was forgotten since, so that no old byte stays in it; empty for never.\n\
+         It takes as much room again for a while, and writes wait until it is done.",
+    ),
+    key(
         "backup.schedule",
         "When a backup is made by itself, as a cron line in UTC: second minute hour day month weekday; empty for never.",
     ),

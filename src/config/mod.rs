@@ -57,6 +57,8 @@ pub struct Config {
     pub store: store::Options,
     /// Where old messages go, and when.
     pub archive: archive::Options,
+    /// How long what is kept.
+    pub retention: jobs::retention::Options,
     /// Backups.
     pub backup: backup::Options,
     /// The account at Twilio.

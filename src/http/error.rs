@@ -83,6 +83,8 @@ codes! {
     NotHoldable = "not_holdable" 409 "The message cannot be held";
     /// The message does not wait for anybody to release it.
     NotHeld = "not_held" 409 "The message is not held";
+    /// It was erased.
+    Erased = "erased" 410 "The message was erased";
     /// The body is too long.
     TooLarge = "too_large" 413 "The body is too large";
     /// The body is of another kind.

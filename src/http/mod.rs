@@ -12,6 +12,7 @@ mod body;
 mod charts;
 mod contacts;
 mod csv;
+mod erasure;
 mod error;
 mod events;
 mod failures;

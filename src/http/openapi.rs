@@ -8,8 +8,8 @@ use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    archive, backups, contacts, events, failures, health, inbound, messages, metrics, opt_outs, pauses, prometheus,
-    retries, runs, senders, status, verify,
+    archive, backups, contacts, erasure, events, failures, health, inbound, messages, metrics, opt_outs, pauses,
+    prometheus, retries, runs, senders, status, verify,
 };
 
 #[derive(OpenApi)]
@@ -38,6 +38,8 @@ use super::{
         metrics::sender,
         contacts::show,
         contacts::metrics,
+        erasure::erase,
+        erasure::export,
         inbound::list,
         senders::list,
         failures::all,

@@ -9,8 +9,8 @@ use actix_web::web::{ServiceConfig, delete, post, put, resource, route, scope, t
 use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, Route};
 
 use super::{
-    archive, auth, backups, charts, contacts, events, failures, health, inbound, messages, metrics, openapi, opt_outs,
-    pages, pauses, prometheus, retries, runs, senders, status, verify, webhooks,
+    archive, auth, backups, charts, contacts, erasure, events, failures, health, inbound, messages, metrics, openapi,
+    opt_outs, pages, pauses, prometheus, retries, runs, senders, status, verify, webhooks,
 };
 
 /// Adds every route.
@@ -59,7 +59,12 @@ fn data(service: &mut ServiceConfig) {
         .service(reading("/metrics", metrics::all))
         .service(reading("/metrics/errors", metrics::errors))
         .service(reading("/metrics/senders/{sender}", metrics::sender))
-        .service(reading("/contacts/{address}", contacts::show))
+        .service(
+            reading("/contacts/{address}", contacts::show)
+                .route(delete().to(erasure::erase))
+                .default_service(only("GET, HEAD, DELETE")),
+        )
+        .service(reading("/contacts/{address}/export", erasure::export))
         .service(reading("/contacts/{address}/metrics", contacts::metrics))
         .service(
             resource("/contacts/{address}/opt-out")

@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use tokio::task::spawn_blocking;
 
-use crate::archive::{Broken, Writing};
+use crate::archive::{Broken, Head, Writing};
 use crate::clock::Time;
-use crate::message::{Message, MessageId};
+use crate::message::{Fact, Message, MessageId, Source};
 use crate::store::{Handle, Place, Shelve, Snapshot, StoreError, Write, Written, encode};
 
 /// Its name among the runs of jobs.
@@ -68,7 +68,7 @@ pub enum ArchiveError {
 
 /// Moves everything whose last change is older than `until`. `progress` hears how many messages have moved.
 pub async fn run(store: &Handle, until: Time, mut progress: impl FnMut(u64)) -> Result<Moved, ArchiveError> {
-    let mut moved = Moved { tidied: tidy(store).await?, ..Moved::default() };
+    let mut moved = Moved { tidied: tidy(store, None).await?, ..Moved::default() };
     let mut from = MessageId([0; 16]);
     while is_any_at_rest(store, from, until)? {
         let segment = open(store).await?;
@@ -84,7 +84,7 @@ pub async fn run(store: &Handle, until: Time, mut progress: impl FnMut(u64)) -> 
             progress(moved.messages);
         }
         store.write(Write::CloseSegment(segment)).await?;
-        from = after(filled.last);
+        from = filled.last.next();
     }
     Ok(moved)
 }
@@ -101,10 +101,13 @@ pub fn would_move(snapshot: &Snapshot, until: Time) -> Result<(u64, Option<(Mess
     Ok((count, span))
 }
 
-/// Writes every marked segment anew without the lines that nothing leads to; says how many went.
-async fn tidy(store: &Handle) -> Result<u32, ArchiveError> {
+/// Writes segments anew that have lines which nothing leads to, or words that are too old; says how many went.
+pub(super) async fn tidy(store: &Handle, words_until: Option<Time>) -> Result<u32, ArchiveError> {
     let mut tidied = 0;
-    for (old, _) in store.read()?.segments()?.into_iter().filter(|(_, is_marked)| *is_marked) {
+    for (old, is_marked) in store.read()?.segments()? {
+        if !is_marked && !words_until.is_some_and(|until| has_words(store, old, until)) {
+            continue;
+        }
         if !store.shelf().path(old).exists() {
             // A crash before it had its name; or the folder is not the one it should be.
             if !store.read()?.is_in_use(old)? {
@@ -116,8 +119,14 @@ async fn tidy(store: &Handle) -> Result<u32, ArchiveError> {
         let segment = open(store).await?;
         let filled = fill(store, segment, move |snapshot, take| {
             for message in snapshot.shelf().read(old)? {
-                let message = message?;
-                if snapshot.segment_of(message.id)? == Some(old) && take(message, Place::Segment(old)).is_break() {
+                let mut message = message?;
+                if snapshot.segment_of(message.id)? != Some(old) {
+                    continue;
+                }
+                if words_until.is_some_and(|until| message.updated_at < until) && message.draft.has_words() {
+                    message.apply(Fact::WordsForgotten, Source::Job, message.updated_at);
+                }
+                if take(message, Place::Segment(old)).is_break() {
                     break;
                 }
             }
@@ -136,6 +145,12 @@ async fn tidy(store: &Handle) -> Result<u32, ArchiveError> {
         tidied += 1;
     }
     Ok(tidied)
+}
+
+/// Whether a segment has words, and all its messages are older than that.
+fn has_words(store: &Handle, segment: u32, until: Time) -> bool {
+    let is_old = |head: &Head| head.words > 0 && head.last.is_some_and(|last| last.at() < until);
+    store.shelf().glance(segment).is_ok_and(|found| is_old(&found.head))
 }
 
 async fn open(store: &Handle) -> Result<u32, ArchiveError> {
@@ -169,11 +184,6 @@ fn is_any_at_rest(store: &Handle, from: MessageId, until: Time) -> Result<bool, 
         ControlFlow::Break(())
     })?;
     Ok(is_any)
-}
-
-/// The id behind this one.
-fn after(id: MessageId) -> MessageId {
-    MessageId(u128::from_be_bytes(id.0).saturating_add(1).to_be_bytes())
 }
 
 /// What a whole, flushed segment holds.

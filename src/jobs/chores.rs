@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::alarm::Alarm;
-use super::{archive, wait};
+use super::{archive, retention, wait};
 use crate::alert::{Alert, Board};
 use crate::backup;
 use crate::clock::{Clock, Time};
@@ -47,6 +47,10 @@ pub enum Task {
         /// How old they are.
         after: Duration,
     },
+    /// What is too old is forgotten.
+    Retention(retention::Options),
+    /// The data file is written anew, if anything was forgotten.
+    Rewrite,
     /// A backup is made, and the oldest one too many goes.
     Backup {
         /// Where they are.
@@ -61,6 +65,8 @@ impl Task {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Archive { .. } => archive::NAME,
+            Self::Retention(_) => retention::NAME,
+            Self::Rewrite => retention::REWRITE,
             Self::Backup { .. } => backup::NAME,
         }
     }
@@ -69,6 +75,8 @@ impl Task {
     fn alert(&self) -> (&'static str, &'static str) {
         match self {
             Self::Archive { .. } => ("archive_failed", "look at the folder of the archive, then: bluetick archive run"),
+            Self::Retention(_) => ("retention_failed", "look at the log; it is tried again when it is next due"),
+            Self::Rewrite => ("rewrite_failed", "make room for a second data file beside the first"),
             Self::Backup { .. } => ("backup_failed", "look at the folder of the backups, then: bluetick backup create"),
         }
     }
@@ -79,6 +87,15 @@ impl Task {
             Self::Archive { after } => {
                 let moved = archive::run(store, now.minus(*after), |_| ()).await.map_err(|error| error.to_string())?;
                 Ok(moved.to_string())
+            }
+            Self::Retention(options) => {
+                let swept = retention::run(store, options, now).await.map_err(|error| error.to_string())?;
+                Ok(swept.to_string())
+            }
+            Self::Rewrite => {
+                let is_wanted = store.read().and_then(|snapshot| snapshot.wanted(retention::REWRITE));
+                let is_wanted = is_wanted.is_ok_and(|since| since.is_some());
+                retention::rewrite(store, is_wanted).await.map_err(|error| error.to_string())
             }
             Self::Backup { folder, keep } => {
                 let (snapshot, folder, keep) = (store.read(), folder.clone(), *keep);

@@ -38,7 +38,7 @@ impl Wanted {
         match &self.content {
             Content::Text(text) => Some(text),
             Content::Media { caption, .. } => Some(caption.as_deref().unwrap_or_default()),
-            Content::Template(_) | Content::Elsewhere => None,
+            Content::Template(_) | Content::Elsewhere | Content::Forgotten { .. } => None,
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod listen;
 mod pace;
 mod page;
 pub mod reconcile;
+pub mod retention;
 pub mod send;
 
 use std::time::Duration;

@@ -157,7 +157,7 @@ pub fn request(message: &Message, public_url: Option<&str>) -> Option<CreateMess
             request.body.clone_from(caption);
         }
         (Form::AsAsked, Content::Template(template)) => use_template(&mut request, template),
-        (Form::AsAsked, Content::Elsewhere) => return None,
+        (Form::AsAsked, Content::Elsewhere | Content::Forgotten { .. }) => return None,
     }
     let url = public_url.map(|url| url.trim_end_matches('/'));
     request.status_callback = url.map(|url| format!("{url}/webhooks/twilio/status/{attempt}{OVERRIDES}"));

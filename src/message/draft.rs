@@ -41,6 +41,11 @@ pub enum Content {
     Template(Template),
     /// A message sent without us: its content was never ours.
     Elsewhere,
+    /// What it said was forgotten, as old words are.
+    Forgotten {
+        /// The template that was used, if one was.
+        template: Option<String>,
+    },
 }
 
 /// An approved template, filled in.
@@ -132,6 +137,24 @@ pub struct Draft {
     pub may_duplicate: bool,
     /// What to do when Twilio provably has no trace of an attempt; the configured policy where it is absent.
     pub on_unknown: Option<OnUnknown>,
+}
+
+impl Draft {
+    /// Whether it still has words that could be forgotten.
+    pub fn has_words(&self) -> bool {
+        !matches!(self.content, Content::Elsewhere | Content::Forgotten { .. })
+    }
+
+    /// Forgets what it says: the texts, the files, and what the templates were filled in with.
+    pub(super) fn forget_words(&mut self) {
+        let template = match &self.content {
+            Content::Elsewhere | Content::Forgotten { .. } => return,
+            Content::Text(_) | Content::Media { .. } => None,
+            Content::Template(template) => Some(template.sid.clone()),
+        };
+        self.content = Content::Forgotten { template };
+        self.fallback.iter_mut().for_each(|fallback| fallback.variables.clear());
+    }
 }
 
 /// A send as it was asked for, before anything is known about it.

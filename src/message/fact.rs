@@ -144,6 +144,8 @@ pub enum Fact {
         /// Which attempt.
         attempt: u8,
     },
+    /// What it said was forgotten, because it is so old.
+    WordsForgotten,
 }
 
 /// Why another attempt is made.
@@ -212,6 +214,7 @@ impl Fact {
             Self::Suppressed { .. } => "suppressed",
             Self::WindowClosed { .. } => "window_closed",
             Self::GivenUp { .. } => "given_up",
+            Self::WordsForgotten => "words_forgotten",
         }
     }
 
@@ -236,7 +239,8 @@ impl Fact {
             | Self::Released { .. }
             | Self::Deferred { .. }
             | Self::Suppressed { .. }
-            | Self::WindowClosed { .. } => None,
+            | Self::WindowClosed { .. }
+            | Self::WordsForgotten => None,
         }
     }
 }

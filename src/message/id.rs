@@ -30,6 +30,12 @@ impl MessageId {
         Self(bytes)
     }
 
+    /// The id behind this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(u128::from_be_bytes(self.0).saturating_add(1).to_be_bytes())
+    }
+
     /// The millisecond in which this id was made.
     pub fn at(self) -> Time {
         let mut bytes = [0; 8];

@@ -195,8 +195,11 @@ impl Message {
     pub fn apply(&mut self, fact: Fact, source: Source, now: Time) -> Change {
         let (before, was_duplicate) = (self.status(), self.is_duplicate());
         let grew = self.take_in(&fact, source, now);
+        // Forgetting is no news: how long it has been left alone is counted on.
+        if fact != Fact::WordsForgotten {
+            self.updated_at = self.updated_at.max(now);
+        }
         self.journal.write(fact, source, now);
-        self.updated_at = self.updated_at.max(now);
         let after = self.status();
         let is_new_duplicate = !was_duplicate && self.is_duplicate();
         Change { grew: grew || is_new_duplicate || before != after, before, after, is_new_duplicate }
@@ -266,6 +269,10 @@ impl Message {
             Fact::Held { why } => {
                 (self.hold, self.next) = (Some(why.clone()), None);
                 true
+            }
+            Fact::WordsForgotten => {
+                self.draft.forget_words();
+                false
             }
         }
     }

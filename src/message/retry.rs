@@ -25,6 +25,9 @@ pub enum Never {
     /// Its content was never ours.
     #[error("it was sent without bluetick, which does not have its content")]
     SentElsewhere,
+    /// What it said is gone.
+    #[error("what it said was forgotten, as old words are: send it anew")]
+    Forgotten,
     /// Somebody canceled it.
     #[error("it was canceled")]
     Canceled,
@@ -55,6 +58,7 @@ impl Never {
             Self::Arrived => "arrived",
             Self::UnderWay => "under_way",
             Self::SentElsewhere => "sent_elsewhere",
+            Self::Forgotten => "forgotten",
             Self::Canceled => "canceled",
             Self::TooLate => "too_late",
             Self::UsedUp => "used_up",
@@ -155,6 +159,7 @@ impl Message {
             Status::Canceled | Status::Twilio(Word::Canceled) => return Err(Never::Canceled),
             status if !status.is_end() => return Err(Never::UnderWay),
             _ if self.origin == Origin::External => return Err(Never::SentElsewhere),
+            _ if !self.draft.has_words() => return Err(Never::Forgotten),
             _ => {}
         }
         if self.draft.expires_at.is_some_and(|at| now >= at) {

@@ -223,7 +223,7 @@ impl Message {
         match &self.draft.content {
             Content::Text(text) => Some(text),
             Content::Media { caption, .. } => caption.as_deref(),
-            Content::Template(_) | Content::Elsewhere => None,
+            Content::Template(_) | Content::Elsewhere | Content::Forgotten { .. } => None,
         }
     }
 

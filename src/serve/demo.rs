@@ -36,6 +36,8 @@ async fn run(args: DemoArgs) -> anyhow::Result<()> {
     config.store.reserve_mb = 0;
     config.archive.schedule.clear();
     config.backup.schedule.clear();
+    config.retention.schedule.clear();
+    config.retention.rewrite_schedule.clear();
     config.policy = watchable();
     bring_forward(&config)?;
     let opened = store::start(&config.store, shelf(&config), config.policy(), Clock::System)?;

@@ -270,10 +270,14 @@ fn chores(config: &Config) -> anyhow::Result<Vec<Chore>> {
     const DAY: Duration = Duration::from_secs(24 * 3_600);
     let archive = Task::Archive { after: DAY * config.archive.after_days };
     let backup = Task::Backup { folder: config.backup.folder(&config.store.dir), keep: config.backup.keep };
-    [(&config.archive.schedule, archive), (&config.backup.schedule, backup)]
-        .into_iter()
-        .map(|(line, task)| Ok(Chore { timetable: Timetable::read(line)?, task }))
-        .collect()
+    let retention = Task::Retention(config.retention.clone());
+    let tasks = [
+        (&config.retention.schedule, retention),
+        (&config.archive.schedule, archive),
+        (&config.retention.rewrite_schedule, Task::Rewrite),
+        (&config.backup.schedule, backup),
+    ];
+    tasks.into_iter().map(|(line, task)| Ok(Chore { timetable: Timetable::read(line)?, task })).collect()
 }
 
 fn app(config: &Config, store: &Handle, board: &Board, clock: &Clock) -> App {
@@ -304,6 +308,8 @@ fn app(config: &Config, store: &Handle, board: &Board, clock: &Clock) -> App {
         chores: vec![
             (jobs::archive::NAME, config.archive.schedule.clone()),
             (crate::backup::NAME, config.backup.schedule.clone()),
+            (jobs::retention::NAME, config.retention.schedule.clone()),
+            (jobs::retention::REWRITE, config.retention.rewrite_schedule.clone()),
         ],
         data_dir: config.store.dir.clone(),
         boot_at: clock.now(),

@@ -36,6 +36,7 @@ pub(super) struct Batch<'txn> {
     contacts: BTreeMap<u64, Contact>,
     sums: BTreeMap<u64, Cell>,
     rollups: BTreeMap<[u8; 9], Cell>,
+    forgotten: BTreeMap<[u8; 9], Cell>,
 }
 
 struct Touched {
@@ -55,8 +56,8 @@ impl<'txn> Batch<'txn> {
         shelf: &'txn Shelf,
         memory: &'txn mut Memory,
     ) -> Self {
-        let (messages, bound, contacts, sums, rollups) = Default::default();
-        Self { tables, now, policy, shelf, memory, messages, bound, contacts, sums, rollups }
+        let (messages, bound, contacts, sums, rollups, forgotten) = Default::default();
+        Self { tables, now, policy, shelf, memory, messages, bound, contacts, sums, rollups, forgotten }
     }
 
     /// What the writer remembers.
@@ -273,13 +274,7 @@ impl<'txn> Batch<'txn> {
         let contact = std::mem::take(self.contact(number)?);
         self.contacts.remove(&number);
         self.tables.contacts.open()?.remove(number)?;
-        let unfolded = self.memory.sums.cells.get(&number).cloned().unwrap_or_default();
-        let mut sum = sums::cell_of(self.tables.sums.open()?, number)?;
-        self.tables.sums.open()?.remove(number)?;
-        sum.merge(&unfolded, 1);
-        sum.merge(&self.sums.remove(&number).unwrap_or_default(), 1);
-        // What the log still says of the contact that went is taken off again.
-        self.sums.entry(number).or_default().merge(&unfolded, -1);
+        let sum = self.take_sum(number)?;
         self.sums.entry(into).or_default().merge(&sum, 1);
         Ok(contact)
     }
@@ -297,6 +292,37 @@ impl<'txn> Batch<'txn> {
         }
     }
 
+    /// Keeps the share of a record that goes in the sums of its sender.
+    pub(super) fn keep_sum(&mut self, share: &Share, sender: u32, at: Time) {
+        self.count(share, sender, at, 1);
+        let key = tables::rollup(sender, Tier::Hour, Tier::Hour.bucket(at));
+        share.add_to(self.forgotten.entry(key).or_default(), 1);
+    }
+
+    /// Takes a contact away of whom nothing is left.
+    pub(super) fn forget_contact(&mut self, number: u64) -> Result<(), StoreError> {
+        let contact = std::mem::take(self.contact(number)?);
+        for name in &contact.aliases {
+            self.tables.aliases.open()?.remove(name.as_str())?;
+        }
+        self.contacts.remove(&number);
+        self.tables.contacts.open()?.remove(number)?;
+        self.tables.opt_outs.open()?.remove(number)?;
+        self.take_sum(number)?;
+        Ok(())
+    }
+
+    /// Takes the sum of a contact away, with what the log still says of it.
+    fn take_sum(&mut self, number: u64) -> Result<Cell, StoreError> {
+        let unfolded = self.memory.sums.cells.get(&number).cloned().unwrap_or_default();
+        let mut sum = sums::cell_of(self.tables.sums.open()?, number)?;
+        self.tables.sums.open()?.remove(number)?;
+        sum.merge(&unfolded, 1);
+        sum.merge(&self.sums.remove(&number).unwrap_or_default(), 1);
+        self.sums.entry(number).or_default().merge(&unfolded, -1);
+        Ok(sum)
+    }
+
     /// Saves everything that was touched, with all that follows from it.
     pub(super) fn flush(mut self) -> Result<(), StoreError> {
         // What goes gives its SIDs up before another takes them.
@@ -307,6 +333,11 @@ impl<'txn> Batch<'txn> {
         }
         for (number, contact) in std::mem::take(&mut self.contacts) {
             self.tables.contacts.open()?.insert(number, encode(&contact).as_slice())?;
+        }
+        for (key, delta) in std::mem::take(&mut self.forgotten) {
+            let mut cell = sums::cell_of(self.tables.forgotten.open()?, key)?;
+            cell.merge(&delta, 1);
+            sums::set_cell(self.tables.forgotten.open()?, key, &cell)?;
         }
         self.save_rollups()?;
         self.save_sums()

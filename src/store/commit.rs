@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
 use redb::{Database, ReadableTable};
@@ -14,18 +14,20 @@ use super::batch::Batch;
 use super::claim;
 use super::codec::{decode, encode};
 use super::consequences;
+use super::forget;
 use super::listening;
 use super::memory::{Memory, Numbers};
 use super::read::Snapshot;
 use super::report;
 use super::restored;
+use super::rewrite;
 use super::sentinel::Sentinel;
 use super::shelving;
 use super::steer;
 use super::sums::{self, Log};
 use super::tables::{self, Tables};
 use super::upgrade;
-use super::verbs::{Accept, Answered, IdempotencyKey, Inbound, Recover, Settle, Write, Written};
+use super::verbs::{Accept, Answered, IdempotencyKey, Inbound, Recover, Rewritten, Settle, Write, Written};
 use crate::archive::Shelf;
 use crate::clock::Time;
 use crate::event::{Event, Told};
@@ -48,6 +50,8 @@ pub struct Store {
     /// The name the file was given when it was made.
     instance: [u8; 16],
     shelf: Arc<Shelf>,
+    /// Where the file is and how much memory its pages may take, if it is one.
+    file: Option<(PathBuf, usize)>,
 }
 
 impl Store {
@@ -73,7 +77,10 @@ impl Store {
             }
             error => error.into(),
         })?;
-        let store = Self::over(db)?.with_shelf(Arc::new(Shelf::beside(dir)));
+        // What a crash left of a file that was being written anew.
+        let _ = std::fs::remove_file(path.with_extension(rewrite::ENDING));
+        let file = Some((path.to_owned(), cache_bytes));
+        let store = Self { file, ..Self::over(db)?.with_shelf(Arc::new(Shelf::beside(dir))) };
         if let Some(sentinel) = &sentinel {
             sentinel.check_same(&Sentinel::new(store.instance, store.newest_event()), dir)?;
         }
@@ -90,7 +97,8 @@ impl Store {
         txn.commit()?;
         let policy = Policy::default();
         let shelf = Arc::new(Shelf::beside(Path::new("")));
-        let mut store = Self { db: Arc::new(db), memory: Memory::default(), policy, last: Time(0), instance, shelf };
+        let mut store =
+            Self { db: Arc::new(db), memory: Memory::default(), policy, last: Time(0), instance, shelf, file: None };
         store.recall()?;
         Ok(store)
     }
@@ -177,6 +185,17 @@ impl Store {
         };
         txn.commit()?;
         Ok(written)
+    }
+
+    /// Writes the data file anew. If that fails, the old one goes on.
+    pub fn rewrite(&mut self) -> Result<Rewritten, StoreError> {
+        let Some((path, cache_bytes)) = &self.file else {
+            return Err(StoreError::Disk("what is kept in memory cannot be written anew".to_owned()));
+        };
+        let (db, before, after) = rewrite::rewrite(&self.db, path, *cache_bytes)?;
+        let old = std::mem::replace(&mut self.db, Arc::new(db));
+        self.shelf.drop_unread(Box::new(old));
+        Ok(Rewritten { before, after })
     }
 
     /// Whether held messages still wait for something that is over: the next commit, be it an empty one, lets more go.
@@ -295,6 +314,17 @@ fn decide(batch: &mut Batch<'_>, write: Write) -> Result<Written, StoreError> {
         Write::CloseSegment(segment) => shelving::close(batch, segment),
         Write::DiscardSegment(segment) => shelving::discard(batch, segment),
         Write::Return(ids) => shelving::bring_back(batch, ids),
+        Write::ForgetWords(ids) => forget::words(batch, ids),
+        Write::ForgetMessages(ids) => forget::messages(batch, ids),
+        Write::ForgetInboundWords(keys) => forget::inbound_words(batch, keys),
+        Write::ForgetInbound(keys) => forget::all_inbound(batch, keys),
+        Write::ForgetPeople(numbers) => forget::people(batch, numbers),
+        Write::ForgetOld(old) => forget::old(batch, old),
+        Write::Erase(name) => forget::erase(batch, &canonical(&name)),
+        Write::Scrub(numbers) => forget::scrub(batch, numbers),
+        Write::Scrubbed(since) => forget::scrubbed(batch, since),
+        // The writer does it between two commits.
+        Write::Rewrite => Ok(Written::NotFound),
         Write::Ran(job, run) => {
             batch.tables.runs.open()?.insert(job.as_str(), encode(&run).as_slice())?;
             // Who asked while it ran is not served yet.
@@ -328,6 +358,9 @@ fn accept(batch: &mut Batch<'_>, accept: Accept) -> Result<Written, StoreError> 
         }
         if let Some(message) = batch.message(answered.message)? {
             return Ok(Written::Replayed(Box::new(message.clone())));
+        }
+        if forget::is_gone(batch, Some(answered.message), None)? {
+            return Ok(Written::Gone);
         }
     }
     let id = MessageId::new(now, random);
@@ -372,6 +405,9 @@ fn receive(batch: &mut Batch<'_>, mut inbound: Inbound) -> Result<Written, Store
     let known = batch.tables.inbound_sids.open()?.get(inbound.sid.0)?.map(|at| Time(at.value()));
     if let Some(at) = known {
         return enrich(batch, inbound, at);
+    }
+    if forget::is_gone(batch, None, Some(inbound.sid))? {
+        return Ok(Written::Gone);
     }
     let names = std::iter::once(&inbound.from).chain(&inbound.also).cloned().collect::<Vec<_>>();
     inbound.at = if inbound.source == Source::Poll { inbound.at.min(batch.now) } else { batch.now };

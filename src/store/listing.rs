@@ -132,6 +132,20 @@ impl Snapshot {
         Ok(())
     }
 
+    /// All ids from `first` on and before `end`, oldest first, of what is in the file and of what is in the archive.
+    pub(super) fn oldest_first(
+        &self,
+        first: MessageId,
+        end: MessageId,
+    ) -> Result<impl Iterator<Item = Result<MessageId, StoreError>> + use<>, StoreError> {
+        let range = || first.0..end.0;
+        let here = self.transaction().open_table(tables::MESSAGES)?.range(range())?;
+        let there = self.transaction().open_table(tables::STUBS)?.range(range())?;
+        let here = here.map(|row| Ok(MessageId(row?.0.value())));
+        let there = there.map(|row| Ok(MessageId(row?.0.value())));
+        Ok(merge(here, there, |here, there| there < here))
+    }
+
     /// All ids, newest first, of what is in the file and of what is in the archive.
     fn newest_first(
         &self,
@@ -141,16 +155,26 @@ impl Snapshot {
         let range = || first.0..=last.0;
         let here = self.transaction().open_table(tables::MESSAGES)?.range(range())?.rev();
         let there = self.transaction().open_table(tables::STUBS)?.range(range())?.rev();
-        let mut here = here.map(|row| Ok::<_, StoreError>(MessageId(row?.0.value()))).peekable();
-        let mut there = there.map(|row| Ok::<_, StoreError>(MessageId(row?.0.value()))).peekable();
-        Ok(std::iter::from_fn(move || {
-            let is_there_next = match (here.peek(), there.peek()) {
-                (Some(Ok(here)), Some(Ok(there))) => there > here,
-                (here, there) => here.is_none() && there.is_some(),
-            };
-            if is_there_next { there.next() } else { here.next() }
-        }))
+        let here = here.map(|row| Ok(MessageId(row?.0.value())));
+        let there = there.map(|row| Ok(MessageId(row?.0.value())));
+        Ok(merge(here, there, |here, there| there > here))
     }
+}
+
+/// Two sorted ways as one.
+fn merge(
+    here: impl Iterator<Item = Result<MessageId, StoreError>>,
+    there: impl Iterator<Item = Result<MessageId, StoreError>>,
+    is_there_first: impl Fn(MessageId, MessageId) -> bool,
+) -> impl Iterator<Item = Result<MessageId, StoreError>> {
+    let (mut here, mut there) = (here.peekable(), there.peekable());
+    std::iter::from_fn(move || {
+        let is_there_next = match (here.peek(), there.peek()) {
+            (Some(Ok(here)), Some(Ok(there))) => is_there_first(*here, *there),
+            (here, there) => here.is_none() && there.is_some(),
+        };
+        if is_there_next { there.next() } else { here.next() }
+    })
 }
 
 struct Bounds {

@@ -4,6 +4,7 @@
 //! of the numbers, its journal and the events it gives rise to are one transaction: there is no second step to lose.
 //! Not here: any rule about messages. Nothing outside this room knows redb.
 
+mod ageing;
 mod ask;
 mod batch;
 mod claim;
@@ -12,6 +13,7 @@ mod commit;
 mod consequences;
 mod dump;
 mod footprint;
+mod forget;
 mod keeper;
 mod listening;
 mod listing;
@@ -21,6 +23,7 @@ mod pairs;
 mod read;
 mod report;
 mod restored;
+mod rewrite;
 mod sentinel;
 mod shelving;
 mod steer;
@@ -43,11 +46,14 @@ pub use restored::Restored;
 pub use tables::Tier;
 pub use upgrade::{Outdated, Peek};
 pub use verbs::{
-    Accept, Asked, Claim, Claimed, Direction, Doubt, Heard, IdempotencyKey, Inbound, Listened, OptingOut, Place,
-    Recorded, Recover, Report, Retry, Run, Settle, Shelve, Steer, Turn, Write, Written,
+    Accept, Asked, Claim, Claimed, Direction, Doubt, Erased, Heard, IdempotencyKey, Inbound, Listened, Old, OptingOut,
+    Place, Recorded, Recover, Report, Retry, Rewritten, Run, Settle, Shelve, Steer, Turn, Write, Written,
 };
 pub use verify::{Difference, Findings, verify};
 pub use writer::{Handle, Wake, run, start};
+
+/// How long an Idempotency-Key is remembered.
+pub const KEY_KEPT: std::time::Duration = std::time::Duration::from_secs(7 * 24 * 3_600);
 
 /// The name of the data file in its folder.
 pub const FILE: &str = "bluetick.redb";

@@ -6,13 +6,17 @@ use super::StoreError;
 use super::batch::Batch;
 use super::commit::canonical;
 use super::consequences::{self, News};
+use super::forget;
 use super::tables;
 use super::verbs::{Inbound, Recorded, Report, Written};
 use crate::message::{Address, Content, Draft, Fact, Message, MessageId, Sid, Source};
 
 /// Takes a report in.
 pub(super) fn record(batch: &mut Batch<'_>, report: Report) -> Result<Written, StoreError> {
-    let Some((id, attempt)) = find(batch, &report)? else { return adopt(batch, report) };
+    let Some((id, attempt)) = find(batch, &report)? else {
+        let named = report.attempt.map(|attempt| attempt.message);
+        return if forget::is_gone(batch, named, Some(report.sid))? { Ok(Written::Gone) } else { adopt(batch, report) };
+    };
     absorb(batch, id, attempt, report.sid)?;
     let Report { sid, word, code, source, also, .. } = report;
     let change = batch.apply(id, Fact::Reported { attempt, sid, word, code }, source)?;

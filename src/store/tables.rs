@@ -59,6 +59,10 @@ pub(super) const OPT_OUTS: TableDefinition<u64, ()> = TableDefinition::new("opt_
 pub(super) const LISTENING: TableDefinition<u32, Bytes> = TableDefinition::new("listening");
 /// A contact's messages.
 pub(super) const MESSAGES_OF: TableDefinition<[u8; 24], ()> = TableDefinition::new("messages_of");
+/// What was forgotten adds to the numbers: the cells of hours.
+pub(super) const FORGOTTEN: TableDefinition<[u8; 9], Bytes> = TableDefinition::new("forgotten");
+/// What is gone for good, by id or by a trace of its SID, and since when.
+pub(super) const GONE: TableDefinition<[u8; 16], i64> = TableDefinition::new("gone");
 /// Failed messages by error code.
 pub(super) const CODES: TableDefinition<[u8; 20], ()> = TableDefinition::new("codes");
 /// Messages a person should look at.
@@ -150,6 +154,8 @@ tables! {
     opt_outs: u64 => () = OPT_OUTS;
     listening: u32 => Bytes = LISTENING;
     messages_of: [u8; 24] => () = MESSAGES_OF;
+    forgotten: [u8; 9] => Bytes = FORGOTTEN;
+    gone: [u8; 16] => i64 = GONE;
     codes: [u8; 20] => () = CODES;
     attention: [u8; 16] => () = ATTENTION;
     runs: &'static str => Bytes = RUNS;
@@ -206,6 +212,13 @@ impl Tier {
 /// sender ‖ tier ‖ bucket.
 pub(super) fn rollup(sender: u32, tier: Tier, bucket: u32) -> [u8; 9] {
     join(&[&sender.to_be_bytes(), &[tier as u8], &bucket.to_be_bytes()])
+}
+
+/// The sender and the time in the key of an hour.
+pub(super) fn sender_and_hour(key: [u8; 9]) -> (u32, Time) {
+    let sender = u32::from_be_bytes(key[..4].try_into().expect("a rollup key begins with its sender"));
+    let bucket = u32::from_be_bytes(key[5..].try_into().expect("a rollup key ends in its bucket"));
+    (sender, Tier::Hour.begins(bucket))
 }
 
 /// The tier in a rollup's key.

@@ -55,6 +55,26 @@ pub enum Write {
     DiscardSegment(u32),
     /// Messages come back out of the archive.
     Return(Vec<MessageId>),
+    /// What old messages said goes.
+    ForgetWords(Vec<MessageId>),
+    /// Old messages go.
+    ForgetMessages(Vec<MessageId>),
+    /// What people once wrote goes.
+    ForgetInboundWords(Vec<[u8; 25]>),
+    /// That people once wrote goes.
+    ForgetInbound(Vec<[u8; 25]>),
+    /// People go of whom nothing is left.
+    ForgetPeople(Vec<u64>),
+    /// Old rows of small tables go, a part of them.
+    ForgetOld(Old),
+    /// Everything about a person goes, a part of it: by any of their names.
+    Erase(String),
+    /// Events name nothing that is gone, with these numbers.
+    Scrub(Vec<u64>),
+    /// All events are scrubbed of what was gone by then.
+    Scrubbed(Time),
+    /// The data file is written anew, without what is left of old bytes in it.
+    Rewrite,
     /// A job ran.
     Ran(String, Run),
     /// Somebody wants a job to run.
@@ -102,6 +122,14 @@ pub enum Written {
     Segment(u32),
     /// How many messages moved.
     Shelved(usize),
+    /// How much was forgotten; there may be more, unless that is nothing.
+    Forgotten(usize),
+    /// What went of a person.
+    Erased(Erased),
+    /// It was erased, or so old that it was forgotten: nothing about it is taken in.
+    Gone,
+    /// The data file was written anew.
+    Rewritten(Rewritten),
     /// The archive could not be read, so nothing was done.
     Unreadable(String),
     /// There is no such message.
@@ -344,6 +372,37 @@ pub enum Place {
     Segment(u32),
 }
 
+/// What went of a person.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Erased {
+    /// Messages to them.
+    pub messages: u64,
+    /// Messages from them.
+    pub inbound: u64,
+    /// Whether nothing is left.
+    pub is_done: bool,
+}
+
+/// How large the data file was and is, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rewritten {
+    /// Before.
+    pub before: u64,
+    /// After.
+    pub after: u64,
+}
+
+/// Old rows of small tables.
+#[derive(Clone, Debug)]
+pub struct Old {
+    /// Events before this time.
+    pub events_before: Time,
+    /// These keys of requests.
+    pub keys: Vec<[u8; 32]>,
+    /// These names of what is gone.
+    pub gone: Vec<[u8; 16]>,
+}
+
 /// A run of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
@@ -382,4 +441,11 @@ pub struct Inbound {
     pub media: Vec<(String, String)>,
     /// Everything else Twilio sent along.
     pub extra: BTreeMap<String, String>,
+}
+
+impl Inbound {
+    /// Whether anything is left of what they wrote.
+    pub fn has_words(&self) -> bool {
+        !self.body.is_empty() || self.profile_name.is_some() || !self.media.is_empty() || !self.extra.is_empty()
+    }
 }

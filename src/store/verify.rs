@@ -69,6 +69,10 @@ pub fn verify(snapshot: &Snapshot, mut progress: impl FnMut(u64, u64)) -> Result
     let inbound = txn.open_table(tables::INBOUND)?;
     let stubs = txn.open_table(tables::STUBS)?;
     let total = messages.len()? + stubs.len()? + inbound.len()?;
+    for row in txn.open_table(tables::FORGOTTEN)?.iter()? {
+        let (key, cell) = row?;
+        expected.forgotten(key.value(), &decode(cell.value())?);
+    }
     for row in messages.iter()? {
         let message: Message = decode(row?.1.value())?;
         findings.messages += 1;
@@ -123,6 +127,14 @@ impl Findings {
 }
 
 impl Expected {
+    /// What no record stands behind any more, by the hour.
+    fn forgotten(&mut self, key: [u8; 9], cell: &Cell) {
+        let (sender, at) = tables::sender_and_hour(key);
+        for tier in Tier::ALL {
+            self.rollups.entry(tables::rollup(sender, tier, tier.bucket(at))).or_default().merge(cell, 1);
+        }
+    }
+
     fn count(&mut self, share: &Share, sender: u32, at: Time) {
         for tier in Tier::ALL {
             let key = tables::rollup(sender, tier, tier.bucket(at));

@@ -8,7 +8,7 @@ use std::fs::{DirBuilder, Permissions};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 
 use redb::{Database, ReadableDatabase};
@@ -37,7 +37,7 @@ struct Job {
 pub struct Handle {
     queue: mpsc::Sender<Job>,
     bound: usize,
-    db: Weak<Database>,
+    db: Arc<Mutex<Weak<Database>>>,
     shelf: Arc<Shelf>,
     wake: Wake,
     clock: Clock,
@@ -121,17 +121,26 @@ fn begin(store: Store, queue: usize, clock: Clock, folder: Option<(PathBuf, u64)
         let is_closed = Arc::clone(&state.is_closed);
         Keeper::start(Kept { dir, instance, newest, reserve_mb, is_closed, is_low })
     });
+    let db = Arc::new(Mutex::new(store.database()));
     let handle = Handle {
         queue: sender,
         bound: queue,
-        db: store.database(),
+        db: Arc::clone(&db),
         shelf: Arc::clone(store.shelf()),
         wake: wake.clone(),
         clock: clock.clone(),
         state: Arc::clone(&state),
     };
-    let writer =
-        Writer { store, clock, receiver, newest: newest_sender, sendable: wake.sendable, wanted: wake.wanted, state };
+    let writer = Writer {
+        store,
+        db,
+        clock,
+        receiver,
+        newest: newest_sender,
+        sendable: wake.sendable,
+        wanted: wake.wanted,
+        state,
+    };
     let thread = std::thread::Builder::new()
         .name("store".into())
         .spawn(move || writer.work(keeper))
@@ -164,7 +173,8 @@ impl Handle {
 
     /// The store as it is now, for reading.
     pub fn read(&self) -> Result<Snapshot, StoreError> {
-        let (lease, db) = (self.shelf.lease(), self.db.upgrade().ok_or(StoreError::Closed)?);
+        let lease = self.shelf.lease();
+        let db = self.db.lock().unwrap_or_else(PoisonError::into_inner).upgrade().ok_or(StoreError::Closed)?;
         Ok(Snapshot::over(db.begin_read()?, Arc::clone(&self.shelf), lease))
     }
 
@@ -207,6 +217,8 @@ impl Handle {
 
 struct Writer {
     store: Store,
+    /// The database as every reader finds it.
+    db: Arc<Mutex<Weak<Database>>>,
     clock: Clock,
     receiver: mpsc::Receiver<Job>,
     newest: watch::Sender<u64>,
@@ -258,6 +270,11 @@ impl Writer {
     }
 
     fn commit(&mut self, jobs: &mut Vec<Job>) -> Result<(), StoreError> {
+        for job in jobs.extract_if(.., |job| matches!(job.write, Write::Rewrite)) {
+            let rewritten = self.store.rewrite();
+            *self.db.lock().unwrap_or_else(PoisonError::into_inner) = self.store.database();
+            mailbox::post(std::iter::once((job.answer, rewritten.map(Written::Rewritten))));
+        }
         let (writes, answers): (Vec<_>, Vec<_>) = jobs.drain(..).map(|job| (job.write, job.answer)).unzip();
         match self.store.commit(writes, self.clock.now()) {
             Ok(written) => {

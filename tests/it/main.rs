@@ -10,6 +10,7 @@ mod crash;
 mod disk;
 mod folder;
 mod receipts;
+mod retention;
 mod sending;
 mod simulation;
 mod store;

@@ -124,6 +124,7 @@ impl<'store> Names<'store> {
                 }
             }
             Told::Paused { scope, code } => EventView { code, ..EventView::about(seq, at, r#type, scope) },
+            Told::Forgotten => EventView { scope: None, ..EventView::about(seq, at, r#type, String::new()) },
             Told::Resumed { scope } => EventView::about(seq, at, r#type, scope),
             Told::OptedOut { contact, scope } => {
                 let scope = scope.map_or("none", OptOut::as_str).to_owned();
@@ -136,7 +137,11 @@ impl<'store> Names<'store> {
         if let Some(known) = self.messages.get(&id) {
             return Ok(known.clone());
         }
-        let message = self.snapshot.message(id)?;
+        let message = match self.snapshot.message(id) {
+            // What cannot be read for now is told of by its number all the same.
+            Err(StoreError::Archive(_)) => None,
+            message => message?,
+        };
         let known = message.map(|message| Known { contact: message.contact, reference: message.draft.reference });
         self.messages.insert(id, known.clone());
         Ok(known)

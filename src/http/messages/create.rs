@@ -18,14 +18,12 @@ use crate::http::error::{Code, Problem, ProblemBody};
 use crate::http::query::Query;
 use crate::http::{body, when};
 use crate::message::{Message, Status};
-use crate::store::{Accept, IdempotencyKey, StoreError, Write, Written};
+use crate::store::{Accept, IdempotencyKey, KEY_KEPT, StoreError, Write, Written};
 
 /// Far above the longest message with all its variables.
 const MAX_BODY: usize = 64 * 1024;
 /// What others accept too.
 const MAX_KEY: usize = 255;
-/// Longer than any client keeps trying the same request.
-const KEY_KEPT: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// Shorter than the patience of proxies.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// Whoever waits looks again at most this often, however many events there are.
@@ -111,6 +109,11 @@ fn answer(app: &App, written: Written) -> Result<(Message, bool), Problem> {
         Written::KeyReused => {
             let detail = "the same Idempotency-Key came with another message: use a new key for a new message";
             Err(Problem::new(Code::IdempotencyKeyReused, detail))
+        }
+        Written::Gone => {
+            let detail =
+                "the message of this Idempotency-Key was erased, and is not sent again: use a new key for a new one";
+            Err(Problem::new(Code::Erased, detail))
         }
         other => unreachable!("an accept is answered as one, not by {other:?}"),
     }

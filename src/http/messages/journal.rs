@@ -120,6 +120,7 @@ fn sentence(fact: &Fact) -> String {
         Fact::GivenUp { attempt } => {
             format!("Attempt {attempt}: Twilio has no trace of it, and on_unknown says not to send it again.")
         }
+        Fact::WordsForgotten => "What it said was forgotten, because it is so old.".to_owned(),
     }
 }
 

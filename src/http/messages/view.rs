@@ -81,6 +81,8 @@ pub(in crate::http) struct MessageView {
     journal_dropped: u32,
     /// Whether it is in the archive.
     archived: bool,
+    /// Whether what it said was forgotten, as old words are (`retention.bodies_days`).
+    forgotten: bool,
 }
 
 /// A template to fall back on.
@@ -186,6 +188,7 @@ impl MessageView {
             attempts: message.attempts.iter().map(AttemptView::of).collect(),
             journal_dropped: message.journal.dropped,
             archived: false,
+            forgotten: matches!(draft.content, Content::Forgotten { .. }),
         }
     }
 }
@@ -198,6 +201,7 @@ fn content(content: &Content) -> Shown {
         Content::Media { urls, caption } => (caption, urls, None, BTreeMap::new()),
         Content::Template(Template { sid, variables }) => (None, Vec::new(), Some(sid), variables),
         Content::Elsewhere => (None, Vec::new(), None, BTreeMap::new()),
+        Content::Forgotten { template } => (None, Vec::new(), template, BTreeMap::new()),
     }
 }
 
