@@ -187,13 +187,15 @@ impl Store {
         Ok(written)
     }
 
-    /// Writes the data file anew. If that fails, the old one goes on.
-    pub fn rewrite(&mut self) -> Result<Rewritten, StoreError> {
+    /// Writes the data file anew. If that fails, the old one goes on. `moved` is told where readers find the new one before
+    /// the old one can be gone.
+    pub(super) fn rewrite(&mut self, moved: impl FnOnce(Weak<Database>)) -> Result<Rewritten, StoreError> {
         let Some((path, cache_bytes)) = &self.file else {
             return Err(StoreError::Disk("what is kept in memory cannot be written anew".to_owned()));
         };
         let (db, before, after) = rewrite::rewrite(&self.db, path, *cache_bytes)?;
         let old = std::mem::replace(&mut self.db, Arc::new(db));
+        moved(self.database());
         self.shelf.drop_unread(Box::new(old));
         Ok(Rewritten { before, after })
     }

@@ -68,6 +68,11 @@ impl Peek {
             redb::DatabaseError::Storage(redb::StorageError::Corrupted(words)) => damaged(path, &words),
             error => error.into(),
         })?;
+        Self::over(db, shelf)
+    }
+
+    /// Looks at an opened database, on whatever backend.
+    pub fn over(db: Database, shelf: Shelf) -> Result<Self, StoreError> {
         let found = schema(&begin_read(&db)?)?;
         Ok(Self { db, shelf: Arc::new(shelf), outdated: (found < SCHEMA).then(|| Outdated::new(found)) })
     }

@@ -271,8 +271,7 @@ impl Writer {
 
     fn commit(&mut self, jobs: &mut Vec<Job>) -> Result<(), StoreError> {
         for job in jobs.extract_if(.., |job| matches!(job.write, Write::Rewrite)) {
-            let rewritten = self.store.rewrite();
-            *self.db.lock().unwrap_or_else(PoisonError::into_inner) = self.store.database();
+            let rewritten = self.store.rewrite(|db| *self.db.lock().unwrap_or_else(PoisonError::into_inner) = db);
             mailbox::post(std::iter::once((job.answer, rewritten.map(Written::Rewritten))));
         }
         let (writes, answers): (Vec<_>, Vec<_>) = jobs.drain(..).map(|job| (job.write, job.answer)).unzip();

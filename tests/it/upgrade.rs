@@ -9,6 +9,7 @@ use bluetick::store::{FILE, Peek, Run, SCHEMA, Store, StoreError, Write, encode,
 use redb::{Database, ReadableDatabase, TableDefinition};
 
 use crate::support::{Folder, accept, assert_verified, draft, one, person};
+use crate::torn::TornDisk;
 
 const START: Time = Time(1_800_000_000_000);
 const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
@@ -71,6 +72,33 @@ fn a_file_of_the_first_schema_is_backed_up_and_comes_forward() {
     backup::restore(&made.path, &again.0, START).expect("a backup of the first schema is restored by this version");
     let run = again.store().read().and_then(|snapshot| snapshot.last_run("other")).expect("it is read");
     assert_eq!(run.map(|run| run.outcome), Some(Err("no room".to_owned())));
+}
+
+#[test]
+fn an_upgrade_that_is_cut_off_was_done_or_is_done_again() {
+    let folder = file_of(None);
+    let image = TornDisk::holding(std::fs::read(folder.0.join(FILE)).expect("it is there"));
+    let open = |disk: &TornDisk| Database::builder().set_cache_size(1 << 20).create_with_backend(disk.clone());
+    let (mut done, mut undone) = (0, 0);
+    for operations in 0..40 {
+        let disk = image.kill();
+        let peek = Peek::over(open(&disk).expect("it opens"), Shelf::beside(&folder.0)).expect("it is whole");
+        disk.fail_after(operations);
+        let answered = peek.upgrade().is_ok();
+        let disk = disk.cut(&mut rand::SeedableRng::seed_from_u64(operations));
+        let peek = Peek::over(open(&disk).expect("it opens"), Shelf::beside(&folder.0)).expect("it is whole");
+        match peek.outdated {
+            Some(_) => undone += 1,
+            None => done += 1,
+        }
+        assert!(!answered || peek.outdated.is_none(), "after {operations} operations");
+        peek.upgrade().expect("it comes forward");
+        let store = Store::over(open(&disk).expect("it opens")).expect("it is of this version");
+        assert_verified(&store);
+        let run = store.read().and_then(|snapshot| snapshot.last_run("other")).expect("it is read");
+        assert_eq!(run.map(|run| run.outcome), Some(Err("no room".to_owned())));
+    }
+    assert!(done > 5 && undone > 5, "{done} were done, {undone} were not: too few to say anything");
 }
 
 #[test]
