@@ -60,6 +60,12 @@ pub struct Backup {
     pub head: Head,
 }
 
+impl std::fmt::Display for Backup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}, {} bytes", self.path.file_name().unwrap_or_default().to_string_lossy(), self.bytes)
+    }
+}
+
 /// Its name among the runs of jobs.
 pub const NAME: &str = "backup";
 

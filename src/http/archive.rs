@@ -141,7 +141,12 @@ pub(super) async fn show(app: Data<App>, query: Query<ArchiveQuery>) -> Result<J
             first_at: span.map(|(first, _)| at(first)),
             last_at: span.map(|(_, last)| at(last)),
         };
-        let segments = snapshot.segments()?.into_iter();
+        let mut segments = snapshot.segments()?;
+        // One that was removed is forgotten by the next run.
+        segments.retain(|(number, is_marked)| {
+            !is_marked || snapshot.shelf().path(*number).exists() || snapshot.is_in_use(*number).unwrap_or(true)
+        });
+        let segments = segments.into_iter();
         Ok::<_, StoreError>(ArchiveView {
             folder: snapshot.shelf().dir().display().to_string(),
             messages: snapshot.archived_count()?,

@@ -90,7 +90,7 @@ pub(super) async fn create(app: Data<App>) -> Result<HttpResponse, Problem> {
     });
     let made = made.await;
     let outcome = match &made {
-        Ok(backup) => Ok(format!("{}, {} bytes", backup.path.display(), backup.bytes)),
+        Ok(backup) => Ok(backup.to_string()),
         Err(problem) => Err(problem.detail.clone()),
     };
     app.store.write(Write::Ran(backup::NAME.to_owned(), Run { at, took: begun.elapsed(), outcome })).await?;

@@ -9,7 +9,7 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 use super::error::{Code, Problem};
 
 /// Every page and the file it is; the last part of some is a name that the page's own script reads.
-pub(super) const PAGES: [(&str, &str); 7] = [
+pub(super) const PAGES: [(&str, &str); 8] = [
     ("/", "index.html"),
     ("/messages", "messages.html"),
     ("/messages/{id}", "message.html"),
@@ -17,6 +17,7 @@ pub(super) const PAGES: [(&str, &str); 7] = [
     ("/senders/{sender}", "sender.html"),
     ("/inbound", "inbound.html"),
     ("/opt-outs", "opt-outs.html"),
+    ("/upkeep", "upkeep.html"),
 ];
 
 #[derive(RustEmbed)]

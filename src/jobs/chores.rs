@@ -100,8 +100,7 @@ impl Task {
             Self::Backup { folder, keep } => {
                 let (snapshot, folder, keep) = (store.read(), folder.clone(), *keep);
                 let made = tokio::task::spawn_blocking(move || {
-                    let made = backup::renew(&snapshot?, &folder, keep, now)?;
-                    Ok::<_, backup::BackupError>(format!("{}, {} bytes", made.path.display(), made.bytes))
+                    Ok::<_, backup::BackupError>(backup::renew(&snapshot?, &folder, keep, now)?.to_string())
                 });
                 made.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
             }

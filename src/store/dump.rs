@@ -25,7 +25,9 @@ use crate::clock::Time;
 /// Raised when the stream's own shape changes.
 const FORMAT: u16 = 2;
 /// Rows that are written to a new file at once: so much memory it takes, however many there are.
-const ROWS: u64 = 20_000;
+const ROWS: u64 = 5_000;
+/// And so much for pages.
+const CACHE_BYTES: usize = 32 << 20;
 /// No key or value is longer.
 const MAX_PART: usize = 1 << 20;
 /// No line is longer.
@@ -217,7 +219,7 @@ pub fn load(input: &mut impl Read, dir: &Path, now: Time) -> Result<Head, BadDum
     // Another restore may be at work in the same folder.
     let (path, new) = (dir.join(FILE), dir.join(format!("{FILE}.restoring-{}", std::process::id())));
     let _ = std::fs::remove_file(&new);
-    let db = Database::builder().create(&new).map_err(StoreError::from)?;
+    let db = Database::builder().set_cache_size(CACHE_BYTES).create(&new).map_err(StoreError::from)?;
     let mut left = table_names();
     while let Some(section) = read_section(input, &mut left)? {
         let mut loading = Loading { db: &db, input, section, error: None };

@@ -17,34 +17,37 @@ use super::tables::{self, EachTable};
 /// What the new file is called until it is whole.
 pub(super) const ENDING: &str = "rewriting";
 /// Rows that are written at once: so much memory it takes, however many there are.
-const ROWS: usize = 20_000;
+const ROWS: usize = 5_000;
+/// And so much for pages, until the new file is in use.
+const CACHE_BYTES: usize = 32 << 20;
 
 /// Makes the new file beside the old one and puts it in its place; says how large both are.
 pub(super) fn rewrite(old: &Database, path: &Path, cache_bytes: usize) -> Result<(Database, u64, u64), StoreError> {
     let new_path = path.with_extension(ENDING);
     let _ = std::fs::remove_file(&new_path);
-    let copied = copy(old, &new_path, cache_bytes);
-    let finish = |db: Database| -> Result<(Database, u64, u64), StoreError> {
+    let finish = || -> Result<(Database, u64, u64), StoreError> {
+        copy(old, &new_path)?;
         std::fs::set_permissions(&new_path, Permissions::from_mode(0o600))?;
         File::open(&new_path)?.sync_all()?;
+        let db = Database::builder().set_cache_size(cache_bytes).open(&new_path)?;
         let (before, after) = (std::fs::metadata(path)?.len(), std::fs::metadata(&new_path)?.len());
         std::fs::rename(&new_path, path)?;
         File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()?;
         Ok((db, before, after))
     };
-    copied.and_then(finish).inspect_err(|_| {
+    finish().inspect_err(|_| {
         let _ = std::fs::remove_file(&new_path);
     })
 }
 
-fn copy(old: &Database, path: &Path, cache_bytes: usize) -> Result<Database, StoreError> {
-    let db = Database::builder().set_cache_size(cache_bytes).create(path)?;
+fn copy(old: &Database, path: &Path) -> Result<(), StoreError> {
+    let db = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
     let txn = begin_read(old)?;
     tables::each(&mut Copying { from: &txn, to: &db })?;
     let txn = begin(&db)?;
     txn.open_table(tables::META)?.remove(UNWRITTEN)?;
     txn.commit()?;
-    Ok(db)
+    Ok(db.close()?)
 }
 
 struct Copying<'a> {

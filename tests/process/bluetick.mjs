@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
 export const TESTS = process.env.BLUETICK_TESTS;
-const BINARY = process.env.BLUETICK_BIN;
+export const BINARY = process.env.BLUETICK_BIN;
 /** A debug binary on a busy machine starts in well under a second; past this it hangs. */
 const PATIENCE_MS = 30_000;
 const GLANCE_MS = 10;

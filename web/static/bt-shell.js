@@ -16,6 +16,7 @@ const PAGES = [
   ['messages', '/messages', 'Messages', 'g m'],
   ['inbound', '/inbound', 'Inbound', 'g i'],
   ['opt-outs', '/opt-outs', 'Opt-outs', 'g u'],
+  ['upkeep', '/upkeep', 'Upkeep', 'g k'],
 ];
 const READY_EVERY_MS = 15_000;
 /** Many pauses may begin at once. */

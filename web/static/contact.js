@@ -3,16 +3,18 @@
 import './bt-messages.js';
 import './bt-shell.js';
 import './bt-time.js';
-import { get } from './api.js';
+import { get, remove } from './api.js';
 import { problemNotice } from './bt-empty.js';
 import { bar } from './figures.js';
 import { h, swap, throttle } from './dom.js';
-import { address, count, duration } from './format.js';
+import { ask, line } from './dialog.js';
+import { address, count, duration, plural } from './format.js';
 import { icon } from './icons.js';
 import { pathName, sender } from './inspect.js';
 import * as keys from './keys.js';
 import { live } from './live.js';
 import { add, entries } from './opt-out.js';
+import { toast } from './toast.js';
 import * as url from './url-state.js';
 
 const REFRESH_MS = 1000;
@@ -20,13 +22,17 @@ const who = pathName();
 const list = document.querySelector('bt-messages');
 const place = (name) => document.getElementById(name);
 
+let isErased = false;
+
 async function show() {
+  if (isErased) return;
   try {
     const [person, senders] = await Promise.all([get(`/contacts/${encodeURIComponent(who)}/metrics`), get('/senders')]);
     swap(place('problem'));
     swap(place('figures'), figures(person));
     swap(place('windows'), windows(person, senders.data));
     swap(place('opt-outs'), optOuts(person));
+    swap(place('data'), data(person));
     const others = person.aliases.filter((alias) => alias !== who);
     swap(place('aliases'), others.length > 0 && h('span', {}, 'also ', others.map((alias) => h('code', {}, address(alias)))));
   } catch (problem) {
@@ -64,6 +70,35 @@ function optOuts({ opt_outs: wishes = [] }) {
     wishes.length ? h('ul', { class: 'opt-outs' }, entries(wishes, show).map((parts) => h('li', {}, parts))) : h('p', { class: 'calm' }, 'None: this person gets whatever is sent.'),
     h('p', { class: 'actions' }, h('button', { type: 'button', class: 'button', 'data-verb': 'opt-out', onclick: () => add(who, show) }, icon('ban'), 'Add an opt-out…')),
   ];
+}
+
+function data(person) {
+  return h('p', { class: 'actions' },
+    h('a', { class: 'button', href: `/admin/api/contacts/${encodeURIComponent(who)}/export`, download: '' }, 'Export as a file'),
+    h('button', { type: 'button', class: 'button danger', 'data-verb': 'erase', onclick: () => erase(person) }, 'Erase this person…'));
+}
+
+/** Asks twice what cannot be undone: once in words, once by typing. */
+async function erase(person) {
+  const answer = await ask({
+    title: `Erase ${address(who)}?`,
+    text: `${plural(person.accepted, 'message')} to them and ${plural(person.inbound, 'message')} from them go for good, with their names and opt-outs. The numbers of senders stay. Nobody can take this back; export their data first if they asked for it.`,
+    yes: 'Erase for good', no: 'Leave them', danger: true,
+    fields: [line(`Type ${address(who)} to confirm`, { name: 'typed', required: true })],
+  });
+  if (!answer) return;
+  if (answer.typed.trim() !== address(who)) return toast('Not erased: what was typed is not this person');
+  try {
+    const { rewritten_at: rewritten, backups_until: backups } = await remove(`/contacts/${encodeURIComponent(who)}`);
+    swap(place('problem'), h('section', { class: 'card standing', 'data-tone': 'wait', role: 'status' },
+      h('h2', {}, icon('tick'), 'This person is erased'),
+      h('p', {}, 'The archive and the events lose them now. ', rewritten ? ['Free pages of the data file may hold their bytes until it is written anew, ', h('bt-time', { datetime: rewritten, mode: 'until' }), '. '] : 'The data file is written anew when somebody asks for it (Upkeep). ', backups && ['The last backup that has them goes ', h('bt-time', { datetime: backups, mode: 'until' }), '.'])));
+    isErased = true;
+    swap(place('aliases'));
+    document.querySelectorAll('main > :not(.page-head, #problem)').forEach((part) => part.remove());
+  } catch (problem) {
+    toast(problem.message);
+  }
 }
 
 document.title = `${address(who)} · bluetick`;

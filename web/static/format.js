@@ -116,6 +116,13 @@ export function setZone(value) {
   document.dispatchEvent(new Event('bt-zone'));
 }
 
+/** 812 B, 3.2 kB, 26 MB */
+export function size(bytes) {
+  if (bytes === null || bytes === undefined) return NOTHING;
+  const [unit, name] = [[1e9, 'GB'], [1e6, 'MB'], [1e3, 'kB']].find(([least]) => bytes >= least) ?? [1, 'B'];
+  return `${decimal.format(bytes / unit)} ${name}`;
+}
+
 /** `1 message`, `2 messages` */
 export function plural(value, one, many = `${one}s`) {
   return `${count(value)} ${value === 1 ? one : many}`;

@@ -202,13 +202,13 @@ function attempts({ attempts: made }) {
       h('span', { class: 'fine', title: timed ? null : 'Learned by asking; it happened at this time or before' }, timed ? '' : 'at or before ', h('bt-time', { datetime: at, mode: 'clock' })))))));
 }
 
-function content({ body, media_url: media, content_sid: template, variables, fallback }) {
+function content({ body, media_url: media, content_sid: template, variables, fallback, forgotten }) {
   return [
     body && h('p', { class: 'bubble' }, body),
     template && h('p', {}, 'Template ', h('code', {}, template), h('bt-copy', { value: template, label: 'Copy the template’s SID' })),
     variables && Object.keys(variables).length > 0 && pairs(variables),
     media.length > 0 && h('ul', { class: 'media' }, media.map((link) => h('li', {}, /^https?:\/\//.test(link) ? h('a', { href: link, rel: 'noreferrer noopener', target: '_blank' }, link) : link))),
-    !body && !template && !media.length && h('p', { class: 'calm' }, 'Its content is not kept.'),
+    forgotten ? h('p', { class: 'calm' }, 'What it said was forgotten, as old words are (retention.bodies_days).') : !body && !template && !media.length && h('p', { class: 'calm' }, 'Its content is not kept.'),
     fallback && h('div', { class: 'fallback' }, h('p', { class: 'fine' }, 'If the person’s window is closed, this goes instead:'),
       h('p', {}, 'Template ', h('code', {}, fallback.content_sid), h('bt-copy', { value: fallback.content_sid, label: 'Copy the fallback’s SID' })),
       Object.keys(fallback.variables ?? {}).length > 0 && pairs(fallback.variables)),
@@ -229,6 +229,7 @@ function facts(shown) {
     'Expires at': shown.expires_at && h('bt-time', { datetime: shown.expires_at, mode: 'both' }),
     Accepted: h('bt-time', { datetime: shown.accepted_at, mode: 'both' }),
     'Last change': h('bt-time', { datetime: shown.updated_at, mode: 'both' }),
+    Kept: shown.archived && h('a', { href: '/upkeep' }, 'in the archive'),
   };
   return [definitions(rows), Object.keys(shown.metadata ?? {}).length > 0 && pairs(shown.metadata)];
 }

@@ -126,6 +126,7 @@ export const NEVER = {
   arrived: 'it has arrived',
   under_way: 'still under way',
   sent_elsewhere: 'sent without bluetick',
+  forgotten: 'its words were forgotten',
   canceled: 'canceled',
   too_late: 'its time is over',
   used_up: 'its attempts are used up',
