@@ -74,8 +74,12 @@ pub fn verify(snapshot: &Snapshot, mut progress: impl FnMut(u64, u64)) -> Result
         expected.forgotten(key.value(), &decode(cell.value())?);
     }
     for row in messages.iter()? {
-        let message: Message = decode(row?.1.value())?;
+        let (key, bytes) = row?;
+        let message: Message = decode(bytes.value())?;
         findings.messages += 1;
+        if message.id.0 != key.value() {
+            findings.add("messages", format!("{} stands where another should", message.id));
+        }
         check_journal(&message, &mut findings);
         check_rows(snapshot, &message, &mut expected, &mut findings)?;
         if findings.messages % 1_000 == 0 {

@@ -8,6 +8,7 @@ mod claims;
 mod codec;
 mod crash;
 mod disk;
+mod flips;
 mod folder;
 mod receipts;
 mod retention;

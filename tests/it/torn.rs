@@ -115,6 +115,11 @@ impl TornDisk {
         self.platter().is_off
     }
 
+    /// What the file holds.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        self.platter().file.clone()
+    }
+
     /// The process is killed: nothing more is written, and everything that was is there.
     pub(crate) fn kill(&self) -> Self {
         let mut platter = self.platter();
