@@ -16,6 +16,7 @@ use super::commit::{begin, begin_read, damaged};
 use super::read::Snapshot;
 use super::tables;
 use super::verbs::Run;
+use super::writer;
 use crate::archive::Shelf;
 use crate::clock::Time;
 use crate::message::Message;
@@ -63,6 +64,8 @@ pub struct Peek {
 impl Peek {
     /// Looks at the data file at `path`, whatever its schema.
     pub fn at(path: &Path, shelf: Shelf) -> Result<Self, StoreError> {
+        let dir = path.parent().unwrap_or(Path::new("."));
+        writer::check_writable(dir).map_err(|error| writer::unusable(dir, &error))?;
         let db = Database::open(path).map_err(|error| match error {
             redb::DatabaseError::DatabaseAlreadyOpen => StoreError::Taken,
             redb::DatabaseError::Storage(redb::StorageError::Corrupted(words)) => damaged(path, &words),

@@ -84,14 +84,14 @@ pub fn start(
 }
 
 /// Whether anything can be made in the folder, before a start goes wrong half-way.
-fn check_writable(dir: &Path) -> std::io::Result<()> {
+pub(super) fn check_writable(dir: &Path) -> std::io::Result<()> {
     let probe = dir.join("bluetick.probe");
     std::fs::File::create(&probe)?;
     std::fs::remove_file(&probe)
 }
 
 /// A folder that cannot be used is a mistake in the configuration, and starting again does not help; a full disk is not.
-fn unusable(dir: &Path, error: &std::io::Error) -> StoreError {
+pub(super) fn unusable(dir: &Path, error: &std::io::Error) -> StoreError {
     match error.kind() {
         std::io::ErrorKind::StorageFull => StoreError::Disk(error.to_string()),
         _ => StoreError::WrongFile(format!(

@@ -26,8 +26,8 @@ KILLS = int(os.environ.get("UPKEEP_KILLS") or 20)
 SHOP = "whatsapp:+15550001111"
 PEOPLE, EACH = 40, 30
 CLIENTS = 4
-# Seconds until the kill at most: a command takes about so long, and so do the jobs of a server.
-COMMAND, SERVER = 0.35, 1.2
+# Seconds until the kill at most, one of them: commands take from a twentieth to half a second, and so do jobs.
+COMMAND, SERVER = (0.04, 0.1, 0.35), (0.05, 0.3, 1.2)
 NEVER = {
     "BLUETICK__ARCHIVE__SCHEDULE": "",
     "BLUETICK__BACKUP__SCHEDULE": "",
@@ -84,9 +84,9 @@ class Upkeep:
             assert server.stop() == 0
 
     def kill_soon(self, process, latest):
-        deadline = time.monotonic() + self.chance.uniform(0.02, latest)
+        deadline = time.monotonic() + self.chance.uniform(0.01, self.chance.choice(latest))
         while process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.005)
+            time.sleep(0.001)
         was_busy = process.poll() is None
         process.kill()
         process.wait()
@@ -94,14 +94,16 @@ class Upkeep:
 
     def command(self, *arguments):
         command = [bluetick.BINARY, *map(str, arguments)]
-        return self.kill_soon(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL), COMMAND)
+        return self.kill_soon(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL), COMMAND)
 
     def archive(self):
         return self.command("archive", "run", "--older-than-days", 0, "--data", self.data)
 
     def bring_back(self):
         segments = json.loads(self.ask("archive", "list", "--data", self.data, "--json"))["segments"]
-        segment = self.chance.choice(segments)["number"] if segments else 1
+        if not segments:
+            return self.archive()
+        segment = self.chance.choice(segments)["number"]
         return self.command("archive", "restore", segment, "--data", self.data)
 
     def back_up(self):

@@ -78,13 +78,17 @@ class Process:
         inherited = {key: os.environ[key] for key in ("PATH", "HOME", "TESTS_RUN_ID", "RUST_BACKTRACE") if key in os.environ}
         with self.log.open("ab") as log:
             self.child = subprocess.Popen(
-                [BINARY, *map(str, arguments)],
+                self.command(BINARY, *map(str, arguments)),
                 stdin=subprocess.DEVNULL,
                 stdout=stdout or log,
                 stderr=log,
                 env=inherited | environment,
             )
         _running.add(self)
+
+    def command(self, *arguments):
+        """What is started: the program itself, or something that starts it."""
+        return arguments
 
     def check_alive(self):
         """Fails with the end of the log if the process is gone."""

@@ -1,0 +1,103 @@
+"""A disk that fails under the shipped binary: flushes that fail (strace makes the kernel say so), and a disk that becomes
+read-only. Nothing is answered 2xx after that, bluetick ends with a code of its own and says why, and whatever it had answered is
+there when the disk works again.
+
+    SEED=… FLUSHES=200 tests/run blackbox
+"""
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+
+import bluetick
+import pytest
+from test_full import small_disk  # noqa: F401
+from wishes import SHOP, template
+
+SEED = os.environ.get("SEED") or str(random.SystemRandom().randrange(10**9))
+FLUSHES = int(os.environ.get("FLUSHES") or 8)
+DISK_FAILED, WRONG_FILE = 74, 78
+SENDS = 400
+# Of fdatasync calls: the first ones make the file, later ones are commits.
+EARLIEST, LATEST = 1, 200
+
+
+def send(server, number):
+    draft = {"to": f"whatsapp:+491541{number:03d}0000", "from": SHOP} | template(number)
+    with contextlib.suppress(OSError, bluetick.http.client.HTTPException):
+        return server.api("POST", "/v1/messages", draft)
+    return None, None
+
+
+class Failing(bluetick.Serve):
+    """`bluetick serve` under strace, which lets one flush fail, or it and all after it."""
+
+    def __init__(self, emulator, data, port, number, is_for_good):
+        self.when = f"{number}{'+' if is_for_good else ''}"
+        super().__init__(emulator, data, port, name="serve-failing")
+
+    def command(self, *arguments):
+        inject = f"inject=fdatasync,fsync:error=EIO:when={self.when}"
+        return ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync,fsync", "-e", inject, *arguments]
+
+
+@pytest.mark.parametrize("turn", range(FLUSHES))
+def test_after_a_flush_that_failed_nothing_is_answered_and_everything_answered_is_there(turn, emulator, tmp_path):
+    chance = random.Random(f"{SEED}/{turn}")
+    number = EARLIEST + turn if FLUSHES >= LATEST else chance.randint(EARLIEST, LATEST)
+    emulator.control("reset")
+    port, promised = bluetick.free_port(), []
+    with Failing(emulator, tmp_path, port, number, chance.random() < 0.5) as server:
+        is_up = lambda: server.child.poll() is not None or is_ready(server)  # noqa: E731
+        bluetick.wait_until(is_up, "it is ready, or has ended")
+        for one in range(SENDS):
+            if server.child.poll() is not None:
+                break
+            status, message = send(server, one)
+            if status == 202:
+                promised.append(message["id"])
+        if server.child.poll() is None and number <= 3:
+            # What failed was no commit: the folder, or a note beside the file, which is written again.
+            server.child.send_signal(signal.SIGTERM)
+        code = server.child.wait(bluetick.PATIENCE)
+    assert code in (0, DISK_FAILED), (number, code, server.last_words())
+    with bluetick.Serve(emulator, tmp_path, port, name="serve-again") as server:
+        server.wait_ready()
+        for id in promised:
+            server.message(id)
+        assert server.stop() == 0
+    code, said = bluetick.run("verify", "--data", tmp_path)
+    assert code == 0, said
+
+
+def is_ready(server):
+    with contextlib.suppress(OSError, bluetick.http.client.HTTPException):
+        return bluetick.request("GET", f"{server.url}/readyz", timeout=2)[0] == 200
+    return False
+
+
+def test_a_disk_that_becomes_read_only_stops_it_with_a_reason(emulator, small_disk):  # noqa: F811
+    root = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    remount = lambda how: subprocess.run([*root, "mount", "-o", f"remount,{how}", small_disk], check=True)  # noqa: E731
+    data, port = small_disk / "data", bluetick.free_port()
+    emulator.control("reset")
+    with bluetick.Serve(emulator, data, port, BLUETICK__STORE__RESERVE_MB="0") as server:
+        server.wait_ready()
+        promised = [send(server, number)[1]["id"] for number in range(20)]
+        # Files that are open for writing keep a disk from becoming read-only, so it is made to: then it is remounted.
+        server.kill()
+    remount("ro")
+    try:
+        with bluetick.Serve(emulator, data, port, name="serve-read-only") as server:
+            assert server.child.wait(bluetick.PATIENCE) == WRONG_FILE
+            words = server.last_words()
+            assert "cannot be written" in words and str(data) in words, words
+    finally:
+        remount("rw")
+    with bluetick.Serve(emulator, data, port) as server:
+        server.wait_ready()
+        for id in promised:
+            server.message(id)
+        assert server.stop() == 0
