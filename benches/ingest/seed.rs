@@ -75,9 +75,13 @@ impl Seeder {
 
     fn chunks(&mut self, count: usize, now: Time, words: &[Word]) -> Result<Vec<Sent>, StoreError> {
         let mut all = Vec::with_capacity(count);
+        // A millisecond each, as they would have come: ids of one millisecond are in no order, and thousands of messages of
+        // the same one would lie all over their table.
+        let mut at = now.minus(Duration::from_millis((count / CHUNK) as u64));
         while all.len() < count {
             let chunk = CHUNK.min(count - all.len());
-            all.extend(self.chunk(chunk, now, words)?);
+            all.extend(self.chunk(chunk, at, words)?);
+            at = at.plus(Duration::from_millis(1));
         }
         Ok(all)
     }
