@@ -107,6 +107,7 @@ pub fn create(
         move |error| BackupError::File(path, error)
     };
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(at(dir))?;
+    sweep(dir);
     let path = dir.join(format!("bluetick-{}{ENDING}", stamp(now)));
     let mut sealing = Sealing::begin(&path).map_err(at(&path))?;
     let head = store::dump(snapshot, now, &mut sealing, progress)?;
@@ -120,6 +121,16 @@ pub fn create(
     sealing.flush().map_err(at(&path))?;
     let sealed = sealing.seal().map_err(at(&path))?;
     Ok(Backup { path, bytes: sealed.bytes, head })
+}
+
+/// Removes what a crash left half-made: it is no backup, and may hold what was erased since.
+fn sweep(dir: &Path) {
+    for folder in [dir.to_owned(), dir.join(SEGMENTS)] {
+        let parts = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        for part in parts.filter(|path| path.extension().is_some_and(|ending| ending == "part")) {
+            let _ = fs::remove_file(part);
+        }
+    }
 }
 
 /// Where a segment stands beside the backups it belongs to: a number may come twice after a restore, a checksum does not.
@@ -197,7 +208,12 @@ pub fn restore(path: &Path, dir: &Path, now: Time) -> Result<Backup, BackupError
         let shelf = Shelf::beside(dir);
         fs::DirBuilder::new().recursive(true).mode(0o700).create(shelf.dir()).map_err(in_folder)?;
         for segment in &backup.head.segments {
-            archive::copy(&path.with_file_name("").join(place(segment)), &shelf.path(segment.number))?;
+            let (from, to) = (path.with_file_name("").join(place(segment)), shelf.path(segment.number));
+            // A restore replaces nothing, segments neither.
+            if to.exists() && archive::checksum(&to).map_or(true, |sum| sum != segment.sha256) {
+                return Err(BackupError::InTheWay(to));
+            }
+            archive::copy(&from, &to)?;
         }
     }
     store::load(&mut archive::open(path)?, dir, now).map_err(|error| BackupError::Bad(path.to_owned(), error))?;

@@ -46,9 +46,8 @@ pub struct Sealed {
 impl Plain {
     /// Begins a file that will be at `path` when it is sealed. Only its owner may read it.
     pub(super) fn begin(path: &Path) -> io::Result<Self> {
-        use std::os::unix::fs::OpenOptionsExt;
         let part = with_ending(path, "part");
-        let file = File::options().create(true).truncate(true).write(true).mode(0o600).open(&part)?;
+        let file = private(&part)?;
         let to = BufWriter::with_capacity(1 << 20, file);
         Ok(Self { path: path.to_owned(), part, to, hash: Sha256::new(), bytes: 0 })
     }
@@ -144,11 +143,14 @@ pub fn copy(from: &Path, to: &Path) -> Result<(), Broken> {
         return Ok(());
     }
     let part = with_ending(to, "part");
-    let _ = fs::remove_file(&part);
-    // A sealed file never changes: on one disk, one copy is enough.
-    if fs::hard_link(from, &part).is_err() {
-        fs::copy(from, &part).map_err(unreadable(&part))?;
-        File::open(&part).and_then(|file| file.sync_all()).map_err(unreadable(&part))?;
+    // A copy of its own, no link: what spoils the one must not spoil the other. And none of what is spoilt already.
+    let mut source = File::open(from).map_err(unreadable(from))?;
+    let mut copying = Copying { to: private(&part).map_err(unreadable(&part))?, hash: Sha256::new() };
+    io::copy(&mut source, &mut copying).map_err(unreadable(&part))?;
+    copying.to.sync_all().map_err(unreadable(&part))?;
+    if hex(&copying.hash.finalize()) != sum {
+        let _ = fs::remove_file(&part);
+        return Err(Broken::Damaged(from.to_owned()));
     }
     let name = to.file_name().unwrap_or_default().to_string_lossy();
     write_whole(&checksum_of(to), &format!("{sum}  {name}\n")).map_err(unreadable(to))?;
@@ -183,6 +185,30 @@ pub(super) fn sync_folder_of(path: &Path) -> io::Result<()> {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Copies what passes, and hashes it.
+struct Copying {
+    to: File,
+    hash: Sha256,
+}
+
+impl Write for Copying {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.to.write(bytes)?;
+        self.hash.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+/// A new file that only its owner may read.
+fn private(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    File::options().create(true).truncate(true).write(true).mode(0o600).open(path)
 }
 
 /// Hashes what passes.

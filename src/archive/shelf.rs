@@ -107,8 +107,14 @@ impl Shelf {
         Writing::begin(&self.path(number))
     }
 
-    /// A message out of a segment.
+    /// A message out of a segment, in which it must be.
     pub fn find(&self, number: u32, id: MessageId) -> Result<Message, Broken> {
+        let missing = || Broken::Strange(self.path(number), format!("{id} should be in it, and is not"));
+        self.look(number, id)?.ok_or_else(missing)
+    }
+
+    /// A message out of a segment, if it is in it.
+    pub fn look(&self, number: u32, id: MessageId) -> Result<Option<Message>, Broken> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let segment = match kept.segments.get(&number) {
             Some(segment) => Arc::clone(segment),
@@ -121,8 +127,7 @@ impl Shelf {
                 segment
             }
         };
-        let missing = || Broken::Strange(self.path(number), format!("{id} should be in it, and is not"));
-        let frame = segment.frame_of(id).ok_or_else(missing)?;
+        let Some(frame) = segment.frame_of(id) else { return Ok(None) };
         let text = match &kept.frame {
             Some((of, known, text)) if (*of, *known) == (number, frame) => Arc::clone(text),
             _ => {
@@ -132,7 +137,7 @@ impl Shelf {
             }
         };
         drop(kept);
-        segment.find(&text, id)?.ok_or_else(missing)
+        segment.find(&text, id)
     }
 
     /// All messages of a segment, oldest first, after its bytes were held against its checksum.

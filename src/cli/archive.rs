@@ -1,5 +1,6 @@
 //! `bluetick archive`: move old messages, list the segments, look into them, check them, bring messages back, export a month.
 
+use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -12,13 +13,12 @@ use serde_json::{Value, json};
 use super::connection::{Connection, Reach, block_on};
 use super::exit::{Answer, Trouble};
 use super::table::{Table, size, text};
-use super::verify::CACHE_MB;
+use super::verify::{CACHE_MB, check_there, open};
 use crate::archive::{self, Broken, Shelf};
 use crate::clock::Clock;
-use crate::http::SOCKET;
 use crate::jobs::archive as moving;
 use crate::message::{Message, MessageId, Policy, Sid};
-use crate::store::{self, FILE, Handle, Run, StoreError};
+use crate::store::{self, Handle, Run, StoreError};
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 /// How often a running bluetick is asked whether it is done.
@@ -86,7 +86,7 @@ pub enum ArchiveCommand {
         #[command(flatten)]
         reach: Reach,
     },
-    /// Write the messages of a month as a table (CSV), also those in the archive; without what they say.
+    /// Write the messages of a month as a table (CSV), also those in the archive, without what they say; bluetick must run.
     Export {
         /// The month in which they were accepted (UTC), as 2026-08.
         month: String,
@@ -106,7 +106,9 @@ pub(super) fn run(args: &ArchiveArgs, out: &mut dyn Write) -> anyhow::Result<Ans
         ArchiveCommand::Run { reach, older_than_days, .. } => return make(reach, *older_than_days, out),
         ArchiveCommand::List { reach } => list(reach, out)?,
         ArchiveCommand::Cat { segment, reach } => {
-            for message in shelf(reach)?.read(*segment).map_err(trouble)? {
+            let shelf = shelf(reach)?;
+            check_segment(&shelf, *segment)?;
+            for message in shelf.read(*segment).map_err(trouble)? {
                 print(&message.map_err(trouble)?, out)?;
             }
         }
@@ -114,6 +116,9 @@ pub(super) fn run(args: &ArchiveArgs, out: &mut dyn Write) -> anyhow::Result<Ans
         ArchiveCommand::Verify { reach } => return verify(reach, out),
         ArchiveCommand::Restore { what, reach } => restore(reach, what, out)?,
         ArchiveCommand::Export { month, reach, to } => {
+            if format!("{month}-01").parse::<jiff::civil::Date>().is_err() || month.len() != 7 {
+                return Err(Trouble::Usage(format!("{month:?} is no month: write it like 2026-08")).into());
+            }
             let path = format!("/v1/messages.csv?month={}", super::connection::part(month));
             super::erase::copy(&reach.connect()?, &path, to.as_ref(), out)?;
         }
@@ -125,6 +130,40 @@ fn trouble(error: Broken) -> anyhow::Error {
     Trouble::NoInput(error.to_string()).into()
 }
 
+fn check_segment(shelf: &Shelf, number: u32) -> anyhow::Result<()> {
+    if shelf.path(number).exists() {
+        return Ok(());
+    }
+    let words = format!("there is no segment {number} in {}: bluetick archive list shows them", shelf.dir().display());
+    Err(Trouble::NoInput(words).into())
+}
+
+/// The segments that the data file speaks of, and those that are in the folder.
+fn numbers(reach: &Reach, shelf: &Shelf) -> anyhow::Result<Vec<u32>> {
+    let in_folder = |error| Trouble::NoInput(format!("{} cannot be listed: {error}", shelf.dir().display()));
+    let mut numbers = shelf.numbers().map_err(in_folder)?.into_iter().collect::<BTreeSet<_>>();
+    let dir = reach.dir()?;
+    match open(&dir, reach.shelf()?) {
+        Ok(store) => {
+            let snapshot = store.read()?;
+            for (number, is_marked) in snapshot.segments()? {
+                if !is_marked || snapshot.is_in_use(number)? {
+                    numbers.insert(number);
+                }
+            }
+        }
+        Err(error) if matches!(error.downcast_ref(), Some(StoreError::Taken)) => {
+            let told = block_on(Connection::to_holder(&dir)?.show("/v1/archive", &[]))?;
+            let told = told["segments"].as_array().into_iter().flatten();
+            numbers.extend(told.filter_map(|segment| u32::try_from(segment["number"].as_u64()?).ok()));
+        }
+        // Files can be looked at without a data file.
+        Err(_) if !numbers.is_empty() => {}
+        Err(error) => return Err(error),
+    }
+    Ok(numbers.into_iter().collect())
+}
+
 fn options(reach: &Reach) -> anyhow::Result<archive::Options> {
     Ok(reach.config()?.map_or_else(Default::default, |config| config.archive))
 }
@@ -134,7 +173,7 @@ fn shelf(reach: &Reach) -> anyhow::Result<Shelf> {
         let words = "this reads files of the archive: run it on bluetick's machine, without --url";
         return Err(Trouble::Usage(words.to_owned()).into());
     }
-    Ok(Shelf::new(options(reach)?.folder(&reach.dir()?)))
+    reach.shelf()
 }
 
 /// Who does it: a running bluetick, or we ourselves with its data file.
@@ -161,14 +200,11 @@ fn hands(reach: &Reach) -> anyhow::Result<Hands> {
         return Ok(Hands::Running(reach.connect()?));
     }
     let dir = reach.dir()?;
-    if !dir.join(FILE).exists() {
-        let words = format!("there is no data file in {}: name its folder with --data or --config", dir.display());
-        return Err(Trouble::NoInput(words).into());
-    }
+    check_there(&dir)?;
     let options = store::Options { dir: dir.clone(), cache_mb: CACHE_MB, reserve_mb: 0, ..store::Options::default() };
     match store::start(&options, shelf(reach)?, Policy::default(), Clock::System) {
         Ok((store, writer)) => Ok(Hands::Ours(Box::new(Ours { store, writer }))),
-        Err(StoreError::Taken) => Ok(Hands::Running(Connection::to_socket(&dir.join(SOCKET))?)),
+        Err(StoreError::Taken) => Ok(Hands::Running(Connection::to_holder(&dir)?)),
         Err(error) => Err(error.into()),
     }
 }
@@ -259,7 +295,7 @@ fn list(reach: &Reach, out: &mut dyn Write) -> anyhow::Result<()> {
         Some(_) => block_on(reach.connect()?.show("/v1/archive", &[]))?["segments"].clone(),
         None => {
             let shelf = shelf(reach)?;
-            let numbers = shelf.numbers().map_err(|error| Trouble::NoInput(error.to_string()))?;
+            let numbers = numbers(reach, &shelf)?;
             Value::Array(numbers.into_iter().map(|number| glance(&shelf, number)).collect())
         }
     };
@@ -269,7 +305,10 @@ fn list(reach: &Reach, out: &mut dyn Write) -> anyhow::Result<()> {
     let mut table = Table::new(&["segment", "messages", "first", "last", "size", "file"]);
     for segment in segments.as_array().into_iter().flatten() {
         let cells = ["number", "messages", "first_at", "last_at"].map(|name| text(&segment[name]));
-        table.row(cells.into_iter().chain([size(&segment["bytes"]), text(&segment["file"])]));
+        let is_missing = segment["readable"] == false;
+        let file =
+            if is_missing { format!("{} (cannot be read)", text(&segment["file"])) } else { text(&segment["file"]) };
+        table.row(cells.into_iter().chain([size(&segment["bytes"]), file]));
     }
     Ok(out.write_all(table.show().as_bytes())?)
 }
@@ -294,34 +333,47 @@ fn print(message: &Message, out: &mut dyn Write) -> anyhow::Result<()> {
 
 fn find(reach: &Reach, name: &str, out: &mut dyn Write) -> anyhow::Result<Answer> {
     let shelf = shelf(reach)?;
-    let numbers = shelf.numbers().map_err(|error| Trouble::NoInput(error.to_string()))?;
+    let mut unread = Vec::new();
     // The newest line of a message is the one that counts.
-    for number in numbers.into_iter().rev() {
+    for number in numbers(reach, &shelf)?.into_iter().rev() {
         let found = match (name.parse::<MessageId>(), name.parse::<Sid>()) {
-            (Ok(id), _) => match shelf.glance(number).map_err(trouble)?.head {
-                head if head.first > Some(id) || head.last < Some(id) => None,
-                _ => shelf.find(number, id).ok(),
-            },
-            (_, Ok(sid)) => {
-                let mut messages = shelf.read(number).map_err(trouble)?;
-                messages.find_map(|message| message.ok().filter(|message| message.attempt_with(sid).is_some()))
-            }
+            (Ok(id), _) => shelf.look(number, id),
+            (_, Ok(sid)) => look_for(&shelf, number, sid),
             _ => return Err(Trouble::Usage(format!("{name} is no id: give msg_…, SM… or MM…")).into()),
         };
-        if let Some(message) = found {
-            print(&message, out)?;
-            return Ok(Answer::Yes);
+        match found {
+            Ok(Some(message)) => {
+                print(&message, out)?;
+                return Ok(Answer::Yes);
+            }
+            Ok(None) => {}
+            Err(error) => unread.push(error.to_string()),
         }
     }
-    writeln!(out, "{name} is not in the archive")?;
+    match unread.is_empty() {
+        true => writeln!(out, "{name} is not in the archive")?,
+        false => {
+            let words = format!("{name} was not found, but not everything could be read: {}", unread.join("; "));
+            return Err(Trouble::NoInput(words).into());
+        }
+    }
     Ok(Answer::No)
+}
+
+fn look_for(shelf: &Shelf, number: u32, sid: Sid) -> Result<Option<Message>, Broken> {
+    for message in shelf.read(number)? {
+        let message = message?;
+        if message.attempt_with(sid).is_some() {
+            return Ok(Some(message));
+        }
+    }
+    Ok(None)
 }
 
 fn verify(reach: &Reach, out: &mut dyn Write) -> anyhow::Result<Answer> {
     let shelf = shelf(reach)?;
-    let numbers = shelf.numbers().map_err(|error| Trouble::NoInput(error.to_string()))?;
     let (mut segments, mut messages, mut flaws) = (0, 0, Vec::new());
-    for number in numbers {
+    for number in numbers(reach, &shelf)? {
         segments += 1;
         match count(&shelf, number) {
             Ok(count) => messages += count,
@@ -332,6 +384,13 @@ fn verify(reach: &Reach, out: &mut dyn Write) -> anyhow::Result<Answer> {
         writeln!(out, "{}", json!({"segments": segments, "messages": messages, "damaged": flaws}))?;
     } else {
         flaws.iter().try_for_each(|flaw| writeln!(out, "{flaw}"))?;
+        if !flaws.is_empty() {
+            writeln!(
+                out,
+                "backups have segments in their folder `segments`, under their number and the beginning of their checksum: copy the \
+                 right one and its .sha256 back, each under its name here"
+            )?;
+        }
         writeln!(out, "segments: {segments}, messages: {messages}, damaged: {}", flaws.len())?;
     }
     Ok(Answer::from_bool(flaws.is_empty()))
@@ -352,7 +411,9 @@ fn restore(reach: &Reach, what: &str, out: &mut dyn Write) -> anyhow::Result<()>
     let ids = match (what.parse::<MessageId>(), what.parse::<u32>()) {
         (Ok(id), _) => vec![id],
         (_, Ok(number)) => {
-            let messages = shelf(reach)?.read(number).map_err(trouble)?;
+            let shelf = shelf(reach)?;
+            check_segment(&shelf, number)?;
+            let messages = shelf.read(number).map_err(trouble)?;
             messages.map(|message| Ok(message?.id)).collect::<Result<_, Broken>>().map_err(trouble)?
         }
         _ => return Err(Trouble::Usage(format!("{what} is neither a segment's number nor a message's id")).into()),

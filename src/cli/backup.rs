@@ -11,11 +11,10 @@ use serde_json::{Value, json};
 use super::connection::{Connection, Reach, block_on};
 use super::exit::{Answer, Trouble};
 use super::table::{Table, size, text};
-use super::verify::open;
+use super::verify::{check_there, open};
 use crate::archive::Broken;
 use crate::backup::{self, Backup, BackupError};
 use crate::clock::Clock;
-use crate::http::SOCKET;
 use crate::store::StoreError;
 
 /// What to do with backups.
@@ -121,7 +120,7 @@ fn create(reach: &Reach) -> anyhow::Result<Value> {
         return ask(reach.connect()?);
     }
     let dir = reach.dir()?;
-    match open(&dir) {
+    match open(&dir, reach.shelf()?) {
         Ok(store) => {
             let folder = reach.config()?.map_or_else(Default::default, |config| config.backup).folder(&dir);
             let bar = if std::io::stderr().is_terminal() { ProgressBar::no_length() } else { ProgressBar::hidden() };
@@ -134,9 +133,7 @@ fn create(reach: &Reach) -> anyhow::Result<Value> {
             bar.finish_and_clear();
             Ok(view(&made.map_err(trouble)?))
         }
-        Err(error) if matches!(error.downcast_ref(), Some(StoreError::Taken)) => {
-            ask(Connection::to_socket(&dir.join(SOCKET))?)
-        }
+        Err(error) if matches!(error.downcast_ref(), Some(StoreError::Taken)) => ask(Connection::to_holder(&dir)?),
         Err(error) => Err(error),
     }
 }
@@ -146,6 +143,9 @@ fn list(reach: &Reach, out: &mut dyn Write) -> anyhow::Result<()> {
         Some(_) => block_on(reach.connect()?.show("/v1/backups", &[]))?["data"].clone(),
         None => {
             let folder = reach.config()?.map_or_else(Default::default, |config| config.backup).folder(&reach.dir()?);
+            if !folder.exists() {
+                check_there(&reach.dir()?)?;
+            }
             Value::Array(backup::list(&folder).map_err(trouble)?.iter().map(view).collect())
         }
     };

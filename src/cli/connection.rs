@@ -8,6 +8,7 @@ use reqwest::{Method, RequestBuilder, Response};
 use serde_json::Value;
 
 use super::exit::Trouble;
+use crate::archive::Shelf;
 use crate::config::Config;
 use crate::http::SOCKET;
 
@@ -59,6 +60,12 @@ impl Reach {
         }
     }
 
+    /// The segments of the archive on this machine.
+    pub(super) fn shelf(&self) -> anyhow::Result<Shelf> {
+        let options = self.config()?.map_or_else(Default::default, |config| config.archive);
+        Ok(Shelf::new(options.folder(&self.dir()?)))
+    }
+
     /// Gets ready to speak; nothing is sent yet.
     pub(super) fn connect(&self) -> anyhow::Result<Connection> {
         match &self.url {
@@ -87,6 +94,15 @@ impl Connection {
             path.display()
         );
         Ok(Self { client, base: "http://localhost".to_owned(), key: None, absent })
+    }
+
+    /// Through the local socket of whoever holds the data file: a running bluetick, or a command that has it open for a moment.
+    pub(super) fn to_holder(dir: &Path) -> anyhow::Result<Self> {
+        let absent = format!(
+            "the data file in {} is in use, and no bluetick answers there: another command has it open; try again when it is done",
+            dir.display()
+        );
+        Ok(Self { absent, ..Self::to_socket(&dir.join(SOCKET))? })
     }
 
     fn to_url(url: &str, key: Option<String>) -> anyhow::Result<Self> {

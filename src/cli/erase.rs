@@ -44,7 +44,7 @@ pub struct ExportArgs {
 pub(super) fn erase(args: &EraseArgs, out: &mut dyn Write) -> anyhow::Result<Answer> {
     let EraseArgs { contact, reach, dry_run, yes } = args;
     let connection = reach.connect()?;
-    let path = format!("/v1/contacts/{}", part(contact));
+    let path = path_of(contact)?;
     let Some(known) = block_on(connection.get(&path, &[]))? else {
         writeln!(out, "nobody goes by {contact}")?;
         return Ok(Answer::No);
@@ -67,6 +67,9 @@ pub(super) fn erase(args: &EraseArgs, out: &mut dyn Write) -> anyhow::Result<Ans
     }
     let [messages, inbound] = ["messages", "inbound"].map(|name| text(&done[name]));
     writeln!(out, "{messages} messages to them and {inbound} from them are gone; the numbers of senders stay")?;
+    if done["opted_out"] == true {
+        writeln!(out, "they had opted out, and nothing here remembers that any more: do not write to them again")?;
+    }
     writeln!(out, "the archive and the events lose them now (job retention)")?;
     match &done["rewritten_at"] {
         Value::Null => {
@@ -83,10 +86,21 @@ pub(super) fn erase(args: &EraseArgs, out: &mut dyn Write) -> anyhow::Result<Ans
     Ok(Answer::Yes)
 }
 
+fn path_of(contact: &str) -> anyhow::Result<String> {
+    match contact.trim() {
+        "" => Err(Trouble::Usage("whom? Give a number like +4915100000001".to_owned()).into()),
+        name => Ok(format!("/v1/contacts/{}", part(name))),
+    }
+}
+
 fn what(known: &Value) -> String {
     let [messages, inbound] = ["accepted", "inbound"].map(|name| text(&known[name]));
+    let opt_outs = match known["opt_outs"].as_array().is_some_and(|all| !all.is_empty()) {
+        true => "; that they opted out is forgotten too: do not write to them again",
+        false => "",
+    };
     let names = known["aliases"].as_array().into_iter().flatten().map(text).collect::<Vec<_>>();
-    format!("{} with {messages} messages to them and {inbound} from them", names.join(", "))
+    format!("{} with {messages} messages to them and {inbound} from them{opt_outs}", names.join(", "))
 }
 
 /// A person at a terminal is asked; a script must say so itself.
@@ -102,7 +116,7 @@ fn is_meant(known: &Value) -> anyhow::Result<bool> {
 
 /// Writes somebody's data.
 pub(super) fn export(args: &ExportArgs, out: &mut dyn Write) -> anyhow::Result<Answer> {
-    let path = format!("/v1/contacts/{}/export", part(&args.contact));
+    let path = path_of(&args.contact)? + "/export";
     copy(&args.reach.connect()?, &path, args.to.as_ref(), out)?;
     Ok(Answer::Yes)
 }
@@ -114,9 +128,21 @@ pub(super) fn copy(
     to: Option<&PathBuf>,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
     let Some(file) = to else { return block_on(connection.copy(path, out)) };
     let trouble = |error| Trouble::NoInput(format!("{} cannot be written: {error}", file.display()));
-    let mut written = std::fs::File::create(file).map_err(trouble)?;
-    block_on(connection.copy(path, &mut written))?;
-    Ok(written.sync_all()?)
+    // Beside it until it is whole, for its owner alone: what is there already stays if this fails.
+    let mut part = file.clone().into_os_string();
+    part.push(".part");
+    let options = std::fs::File::options().create(true).truncate(true).write(true).mode(0o600).clone();
+    let mut written = options.open(&part).map_err(trouble)?;
+    let done = block_on(connection.copy(path, &mut written)).and_then(|()| Ok(written.sync_all()?));
+    match done {
+        Ok(()) => std::fs::rename(&part, file).map_err(trouble)?,
+        Err(error) => {
+            let _ = std::fs::remove_file(&part);
+            return Err(error);
+        }
+    }
+    Ok(writeln!(out, "{}", file.display())?)
 }

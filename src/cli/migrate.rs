@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::connection::Reach;
 use super::exit::{Answer, Trouble};
+use super::verify::check_there;
 use crate::archive::Shelf;
 use crate::backup::{self, Backup};
 use crate::clock::Clock;
@@ -58,10 +59,7 @@ pub(super) fn run(args: &MigrateArgs, out: &mut dyn Write) -> anyhow::Result<Ans
         return Err(Trouble::Usage(words.to_owned()).into());
     }
     let dir = reach.dir()?;
-    if !dir.join(FILE).exists() {
-        let words = format!("there is no data file in {}: name its folder with --data or --config", dir.display());
-        return Err(Trouble::NoInput(words).into());
-    }
+    check_there(&dir)?;
     let config = reach.config()?.unwrap_or_default();
     let (shelf, backups) = folders(&config, &dir);
     let done = bring_forward(&dir, shelf, &backups, *dry_run)?;

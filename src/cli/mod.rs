@@ -107,9 +107,9 @@ pub enum Command {
     Archive(ArchiveArgs),
     /// Make, list and check backups, and restore one.
     Backup(BackupArgs),
-    /// Take away everything about one person, for good.
+    /// Take away everything about one person, for good; bluetick must run.
     Erase(EraseArgs),
-    /// Write everything about one person into a file.
+    /// Write everything about one person into a file; bluetick must run.
     Export(ExportArgs),
     /// Bring the data file of an earlier version forward; `serve` does so by itself.
     Migrate(MigrateArgs),

@@ -43,7 +43,7 @@ pub(super) fn run(args: &StatusArgs, out: &mut dyn Write) -> anyhow::Result<Answ
     let may_look_inside = args.reach.url.is_none() && args.id.is_none() && !args.watch;
     if may_look_inside && matches!(error.downcast_ref(), Some(Trouble::Unavailable(_))) {
         // A data file that is not there either says no more than that nothing answers.
-        if let Ok(store) = open(&args.reach.dir()?) {
+        if let Ok(store) = open(&args.reach.dir()?, args.reach.shelf()?) {
             print(&offline(&store)?, args, out)?;
             return Ok(Answer::Yes);
         }

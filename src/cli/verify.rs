@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -10,6 +11,7 @@ use serde_json::{Value, json};
 use super::connection::{Connection, Reach, block_on};
 use super::exit::{Answer, Trouble};
 use super::table::text;
+use crate::archive::Shelf;
 use crate::http::SOCKET;
 use crate::store::{self, FILE, Findings, Store, StoreError};
 
@@ -30,7 +32,7 @@ pub(super) fn run(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<Answ
         Some(_) => ask(&args.reach.connect()?)?,
         None => {
             let dir = args.reach.dir()?;
-            match open(&dir) {
+            match open(&dir, args.reach.shelf()?) {
                 Ok(store) => read(&store)?,
                 Err(error) if matches!(error.downcast_ref(), Some(StoreError::Taken)) => {
                     ask(&Connection::to_socket(&dir.join(SOCKET))?)?
@@ -47,13 +49,23 @@ pub(super) fn run(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<Answ
 }
 
 /// Opens the data file of a bluetick that does not run; never makes one.
-pub(super) fn open(dir: &Path) -> anyhow::Result<Store> {
+pub(super) fn open(dir: &Path, shelf: Shelf) -> anyhow::Result<Store> {
+    check_there(dir)?;
+    Ok(Store::open(&dir.join(FILE), CACHE_MB << 20)?.with_shelf(Arc::new(shelf)))
+}
+
+/// Whether there is a data file; an empty one is none, and is not made one.
+pub(super) fn check_there(dir: &Path) -> anyhow::Result<()> {
     let path = dir.join(FILE);
-    if !path.exists() {
-        let words = format!("there is no data file {}: name its folder with --data or --config", path.display());
-        return Err(Trouble::NoInput(words).into());
-    }
-    Ok(Store::open(&path, CACHE_MB << 20)?)
+    let words = match std::fs::metadata(&path) {
+        Ok(found) if found.len() > 0 => return Ok(()),
+        Ok(_) => format!("the data file {} is empty: restore a backup (bluetick backup restore)", path.display()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            format!("there is no data file {}: name its folder with --data or --config", path.display())
+        }
+        Err(error) => format!("the data file {} cannot be looked at: {error}", path.display()),
+    };
+    Err(Trouble::NoInput(words).into())
 }
 
 fn ask(connection: &Connection) -> anyhow::Result<Value> {

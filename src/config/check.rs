@@ -37,6 +37,14 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
         config.public_url.is_none(),
         "no public_url: Twilio cannot call back, so it is asked for every status and reply: later, and without button replies",
     );
+    warn(
+        config.archive.after_days >= config.retention.messages_days,
+        "archive.after_days is not less than retention.messages_days: messages are forgotten before they could move to the archive",
+    );
+    warn(
+        config.retention.bodies_days > config.retention.messages_days,
+        "retention.bodies_days is more than retention.messages_days: words go with their messages",
+    );
     warn(config.twilio.account_sid.is_empty(), "no [twilio] account_sid: nothing can be sent");
     warn(config.twilio.from.is_none(), "no [twilio] from: every message must name its sender");
     warn(config.http.api_key.is_none(), "no [http] api_key: the API answers only on the local socket");
@@ -66,9 +74,9 @@ impl Flaws {
             ("backup.schedule", &config.backup.schedule),
         ] {
             match Timetable::read(line) {
-                Err(error) => self.add(key, error.to_string()),
+                Err(error) => self.add(key, format!("{key} {error}")),
                 Ok(Some(timetable)) if timetable.next(Clock::System.now()).is_none() => {
-                    self.add(key, "names a date that never comes: leave it empty for never".to_owned());
+                    self.add(key, format!("{key} names a date that never comes: leave it empty for never"));
                 }
                 Ok(_) => {}
             }

@@ -62,7 +62,7 @@ impl From<Backup> for BackupView {
 impl From<BackupError> for Problem {
     fn from(error: BackupError) -> Self {
         tracing::error!(%error, "a backup could not be made or read");
-        Self::new(Code::BackupFailed, "the folder of the backups cannot be used: the log says why")
+        Self::new(Code::BackupFailed, error.to_string())
     }
 }
 

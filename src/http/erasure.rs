@@ -28,6 +28,8 @@ pub(super) struct Erasure {
     messages: u64,
     /// Messages from them that went.
     inbound: u64,
+    /// Whether they did not want something: nothing here remembers that any more, so do not write to them again.
+    opted_out: bool,
     /// The job that takes them out of the archive and the events: it was asked to run now.
     #[schema(example = "retention")]
     job: &'static str,
@@ -61,6 +63,7 @@ pub(super) async fn erase(app: Data<App>, address: Path<String>) -> Result<HttpR
     Ok(HttpResponse::Accepted().json(Erasure {
         messages: all.messages,
         inbound: all.inbound,
+        opted_out: person.contact.opted_out().is_some(),
         job: RETENTION,
         rewritten_at: next(&app, REWRITE, 1),
         backups_until: next(&app, backup::NAME, app.backups.keep),
@@ -140,9 +143,16 @@ impl State {
         let snapshot = self.store.read()?;
         let mut text = String::new();
         for id in ids {
-            let Some(message) = snapshot.message(id)? else { continue };
-            let mut value = serde_json::to_value(&message).expect("a record can be written as JSON");
-            value["status"] = message.status().as_str().into();
+            let value = match snapshot.message(id) {
+                Ok(Some(message)) => {
+                    let mut value = serde_json::to_value(&message).expect("a record can be written as JSON");
+                    value["status"] = message.status().as_str().into();
+                    value
+                }
+                Ok(None) => continue,
+                Err(StoreError::Archive(words)) => json!({"id": id.to_string(), "unreadable": words}),
+                Err(error) => return Err(error),
+            };
             if !std::mem::replace(&mut self.is_first, false) {
                 text.push_str(",\n");
             }

@@ -284,10 +284,8 @@ impl From<StoreError> for Problem {
             }
             StoreError::Archive(_) => {
                 tracing::error!(%error, "a segment of the archive is missing or damaged");
-                Self::new(
-                    Code::ArchiveUnreadable,
-                    "this message is in the archive, and its segment cannot be read: bluetick archive verify says which",
-                )
+                let detail = format!("{error}; bluetick archive verify says what to do");
+                Self::new(Code::ArchiveUnreadable, detail)
             }
             StoreError::Taken | StoreError::WrongFile(_) | StoreError::Disk(_) => {
                 tracing::error!(%error, "the store failed under a request");

@@ -69,14 +69,8 @@ impl Store {
         if let (Some(Sentinel { is_closed: false, .. }), Ok(file)) = (&sentinel, std::fs::File::open(path)) {
             let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
         }
-        let db = Database::builder().set_cache_size(cache_bytes).create(path).map_err(|error| match error {
-            redb::DatabaseError::DatabaseAlreadyOpen => StoreError::Taken,
-            redb::DatabaseError::Storage(redb::StorageError::Corrupted(words)) => damaged(path, &words),
-            redb::DatabaseError::Storage(redb::StorageError::Io(error)) if error.kind() == ErrorKind::InvalidData => {
-                damaged(path, &error.to_string())
-            }
-            error => error.into(),
-        })?;
+        let db = Database::builder().set_cache_size(cache_bytes).create(path);
+        let db = db.map_err(|error| unopened(path, error))?;
         // What a crash left of a file that was being written anew.
         let _ = std::fs::remove_file(path.with_extension(rewrite::ENDING));
         let file = Some((path.to_owned(), cache_bytes));
@@ -261,8 +255,20 @@ impl Store {
     }
 }
 
+/// Why a file cannot be opened, by what can be done about it.
+pub(super) fn unopened(path: &Path, error: redb::DatabaseError) -> StoreError {
+    match error {
+        redb::DatabaseError::DatabaseAlreadyOpen => StoreError::Taken,
+        redb::DatabaseError::Storage(redb::StorageError::Corrupted(words)) => damaged(path, &words),
+        redb::DatabaseError::Storage(redb::StorageError::Io(error)) if error.kind() == ErrorKind::InvalidData => {
+            damaged(path, &error.to_string())
+        }
+        error => error.into(),
+    }
+}
+
 /// A file that is no data file, or not a whole one: starting again does not help.
-pub(super) fn damaged(path: &Path, words: &str) -> StoreError {
+fn damaged(path: &Path, words: &str) -> StoreError {
     StoreError::WrongFile(format!(
         "{} is damaged or no data file of bluetick ({words}): move it away, then restore a backup (bluetick backup restore)",
         path.display()

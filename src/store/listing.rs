@@ -44,6 +44,14 @@ pub struct Page<T, C> {
     pub next: Option<C>,
     /// How many records were looked at.
     pub scanned: usize,
+    /// Messages whose segment cannot be read: they may match.
+    pub unreadable: Vec<MessageId>,
+}
+
+impl<T, C> Default for Page<T, C> {
+    fn default() -> Self {
+        Self { rows: Vec::new(), next: None, scanned: 0, unreadable: Vec::new() }
+    }
 }
 
 impl Snapshot {
@@ -54,7 +62,7 @@ impl Snapshot {
         cursor: Option<MessageId>,
         limit: usize,
     ) -> Result<Page<Message, MessageId>, StoreError> {
-        let mut page = Page { rows: Vec::new(), next: None, scanned: 0 };
+        let mut page = Page::default();
         let Some(bounds) = self.bounds(filter, cursor)? else { return Ok(page) };
         let mut failure = None;
         self.walk(filter, &bounds, |id| {
@@ -66,6 +74,8 @@ impl Snapshot {
             match self.message(id) {
                 Ok(Some(message)) if bounds.lets_through(filter, &message) => page.rows.push(message),
                 Ok(_) => {}
+                // Everything else is shown all the same.
+                Err(StoreError::Archive(_)) => page.unreadable.push(id),
                 Err(error) => {
                     failure = Some(error);
                     return ControlFlow::Break(());

@@ -395,7 +395,7 @@ impl Snapshot {
     /// A page of people who do not want something, from contact number `cursor` on.
     pub fn opted_out(&self, cursor: u64, limit: usize) -> Result<Page<(u64, Contact), u64>, StoreError> {
         let people = self.txn.open_table(tables::CONTACTS)?;
-        let mut page = Page { rows: Vec::new(), next: None, scanned: 0 };
+        let mut page = Page::default();
         for row in self.txn.open_table(tables::OPT_OUTS)?.range(cursor..)? {
             let number = row?.0.value();
             if page.rows.len() == limit {
@@ -423,7 +423,7 @@ impl Snapshot {
     /// A page of inbound messages, newest first, from `cursor` on.
     pub fn inbound(&self, cursor: Option<[u8; 25]>, limit: usize) -> Result<Page<Inbound, [u8; 25]>, StoreError> {
         let table = self.txn.open_table(tables::INBOUND)?;
-        let mut page = Page { rows: Vec::new(), next: None, scanned: 0 };
+        let mut page = Page::default();
         for row in table.range(..=cursor.unwrap_or([255; 25]))?.rev() {
             let (key, bytes) = row?;
             if page.rows.len() == limit {

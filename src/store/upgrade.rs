@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::StoreError;
 use super::codec::{SCHEMA, decode, encode};
-use super::commit::{begin, begin_read, damaged};
+use super::commit::{begin, begin_read, unopened};
 use super::read::Snapshot;
 use super::tables;
 use super::verbs::Run;
@@ -66,11 +66,7 @@ impl Peek {
     pub fn at(path: &Path, shelf: Shelf) -> Result<Self, StoreError> {
         let dir = path.parent().unwrap_or(Path::new("."));
         writer::check_writable(dir).map_err(|error| writer::unusable(dir, &error))?;
-        let db = Database::open(path).map_err(|error| match error {
-            redb::DatabaseError::DatabaseAlreadyOpen => StoreError::Taken,
-            redb::DatabaseError::Storage(redb::StorageError::Corrupted(words)) => damaged(path, &words),
-            error => error.into(),
-        })?;
+        let db = Database::open(path).map_err(|error| unopened(path, error))?;
         Self::over(db, shelf)
     }
 

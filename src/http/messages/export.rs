@@ -120,6 +120,11 @@ fn part(
     for message in &page.rows {
         table += &row(message, snapshot.segment_of(message.id)?.is_some());
     }
+    for id in &page.unreadable {
+        let mut cells = vec![String::new(); COLUMNS.len()];
+        (cells[0], cells[2], cells[COLUMNS.len() - 1]) = (id.to_string(), "unreadable".to_owned(), "true".to_owned());
+        table += &csv::line(cells);
+    }
     Ok((table, page.next))
 }
 

@@ -62,6 +62,8 @@ pub(in crate::http) struct MessageList {
     next_cursor: Option<String>,
     /// How many messages were looked at. A page may be short and have a next one.
     scanned: usize,
+    /// Messages in the archive whose segment cannot be read, so that nobody knows whether they match.
+    unreadable: Vec<String>,
 }
 
 /// Messages, newest first.
@@ -78,7 +80,12 @@ pub(in crate::http) async fn list(app: Data<App>, query: Query<ListQuery>) -> Re
     let snapshot = app.store.read()?;
     let page = snapshot.messages(&filter, cursor, limit)?;
     let data = page.rows.iter().map(|message| MessageView::read(message, &snapshot)).collect::<Result<_, _>>()?;
-    Ok(Json(MessageList { data, next_cursor: page.next.map(|id| id.to_string()), scanned: page.scanned }))
+    Ok(Json(MessageList {
+        data,
+        next_cursor: page.next.map(|id| id.to_string()),
+        scanned: page.scanned,
+        unreadable: page.unreadable.iter().map(ToString::to_string).collect(),
+    }))
 }
 
 fn cursor(text: &str) -> Result<MessageId, Problem> {
