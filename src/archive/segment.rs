@@ -37,6 +37,7 @@ pub struct Head {
     /// How many messages it has.
     pub messages: u64,
     /// How many of them have words that could be forgotten.
+    #[serde(default)]
     pub words: u64,
     /// Its first message: the oldest.
     pub first: Option<MessageId>,
