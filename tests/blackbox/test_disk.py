@@ -32,15 +32,15 @@ def send(server, number):
 
 
 class Failing(bluetick.Serve):
-    """`bluetick serve` under strace, which lets one flush fail, or it and all after it."""
+    """`bluetick serve` under strace, which lets one of these calls fail, or it and all after it."""
 
-    def __init__(self, emulator, data, port, number, is_for_good):
-        self.when = f"{number}{'+' if is_for_good else ''}"
+    def __init__(self, emulator, data, port, number, is_for_good, calls="fdatasync,fsync", error="EIO"):
+        self.calls = calls
+        self.inject = f"inject={calls}:error={error}:when={number}{'+' if is_for_good else ''}"
         super().__init__(emulator, data, port, name="serve-failing")
 
     def command(self, *arguments):
-        inject = f"inject=fdatasync,fsync:error=EIO:when={self.when}"
-        return ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync,fsync", "-e", inject, *arguments]
+        return ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={self.calls}", "-e", self.inject, *arguments]
 
 
 @pytest.mark.parametrize("turn", range(FLUSHES))
@@ -72,13 +72,36 @@ def test_after_a_flush_that_failed_nothing_is_answered_and_everything_answered_i
     assert code == 0, said
 
 
+def test_a_disk_that_becomes_read_only_at_work_stops_it_and_loses_nothing(emulator, tmp_path):
+    emulator.control("reset")
+    port, promised = bluetick.free_port(), []
+    with Failing(emulator, tmp_path, port, 300, True, "pwrite64,ftruncate,fallocate", "EROFS") as server:
+        server.wait_ready()
+        for one in range(SENDS):
+            if server.child.poll() is not None:
+                break
+            status, message = send(server, one)
+            if status == 202:
+                promised.append(message["id"])
+        assert server.child.wait(bluetick.PATIENCE) == DISK_FAILED, server.last_words()
+        assert "the disk failed, and bluetick stopped" in server.last_words()
+    with bluetick.Serve(emulator, tmp_path, port, name="serve-again") as server:
+        server.wait_ready()
+        for id in promised:
+            server.message(id)
+        assert server.stop() == 0
+    code, said = bluetick.run("verify", "--data", tmp_path)
+    assert code == 0, said
+    assert promised
+
+
 def is_ready(server):
     with contextlib.suppress(OSError, bluetick.http.client.HTTPException):
         return bluetick.request("GET", f"{server.url}/readyz", timeout=2)[0] == 200
     return False
 
 
-def test_a_disk_that_becomes_read_only_stops_it_with_a_reason(emulator, small_disk):  # noqa: F811
+def test_a_disk_that_is_read_only_at_the_start_is_said_with_what_to_do(emulator, small_disk):  # noqa: F811
     root = [] if os.geteuid() == 0 else ["sudo", "-n"]
     remount = lambda how: subprocess.run([*root, "mount", "-o", f"remount,{how}", small_disk], check=True)  # noqa: E731
     data, port = small_disk / "data", bluetick.free_port()
@@ -86,7 +109,7 @@ def test_a_disk_that_becomes_read_only_stops_it_with_a_reason(emulator, small_di
     with bluetick.Serve(emulator, data, port, BLUETICK__STORE__RESERVE_MB="0") as server:
         server.wait_ready()
         promised = [send(server, number)[1]["id"] for number in range(20)]
-        # Files that are open for writing keep a disk from becoming read-only, so it is made to: then it is remounted.
+        # The kernel keeps a disk with open files from becoming read-only.
         server.kill()
     remount("ro")
     try:
