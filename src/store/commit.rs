@@ -69,6 +69,9 @@ impl Store {
         if let (Some(Sentinel { is_closed: false, .. }), Ok(file)) = (&sentinel, std::fs::File::open(path)) {
             let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
         }
+        if !path.exists() {
+            make(path)?;
+        }
         let db = Database::builder().set_cache_size(cache_bytes).create(path);
         let db = db.map_err(|error| unopened(path, error))?;
         // What a crash left of a file that was being written anew.
@@ -253,6 +256,24 @@ impl Store {
         let lease = self.shelf.lease();
         Ok(Snapshot::over(begin_read(&self.db)?, Arc::clone(&self.shelf), lease))
     }
+}
+
+/// Makes a data file: it has its name only when it is whole, or a start that was cut off would leave one that no start opens.
+fn make(path: &Path) -> Result<(), StoreError> {
+    use std::os::unix::fs::PermissionsExt;
+    let new = path.with_extension("new");
+    let _ = std::fs::remove_file(&new);
+    Store::over(Database::builder().set_cache_size(1 << 20).create(&new)?)?.close()?;
+    std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o600))?;
+    std::fs::File::open(&new)?.sync_all()?;
+    // Unlike a renaming, a link replaces nothing: another process may have been quicker. Some disks know no links.
+    match std::fs::hard_link(&new, path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => std::fs::rename(&new, path)?,
+        _ => std::fs::remove_file(&new)?,
+    }
+    std::fs::File::open(path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new(".")))?
+        .sync_all()?;
+    Ok(())
 }
 
 /// Why a file cannot be opened, by what can be done about it.

@@ -126,7 +126,10 @@ class Upkeep:
         return was_busy
 
     def erase(self):
-        number = self.chance.choice(sorted(set(range(PEOPLE)) - self.erased))
+        left = sorted(set(range(PEOPLE)) - self.erased)
+        if not left:
+            return self.rewrite()
+        number = self.chance.choice(left)
         self.begun.add(number)
         server = self.serve()
         gone = lambda: self.request_quietly(server, "DELETE", f"/v1/contacts/{urllib.parse.quote(person(number))}")  # noqa: E731

@@ -91,6 +91,15 @@ async fn a_sentinel_that_cannot_be_read_is_told_of_not_passed_over() {
 }
 
 #[test]
+fn a_start_that_was_cut_off_while_it_made_the_file_is_not_in_the_way() {
+    let folder = Folder::new();
+    std::fs::write(folder.0.join("bluetick.new"), "the beginning of a file").expect("it can be written");
+    drop(folder.store());
+    assert!(!folder.0.join("bluetick.new").exists() && folder.0.join(FILE).exists());
+    drop(folder.store());
+}
+
+#[test]
 fn a_folder_that_cannot_be_written_is_refused_with_advice() {
     let folder = Folder::new();
     fs::write(folder.0.join("file"), "").expect("it can be written");
