@@ -217,7 +217,7 @@ fn would_move(reach: &Reach, older_than_days: Option<u32>, out: &mut dyn Write) 
             block_on(connection.show("/v1/archive", query.as_slice()))?["due"].clone()
         }
         Hands::Ours(ours) => {
-            let (messages, span) = moving::would_move(&ours.store.read()?, Clock::System.now().minus(DAY * days))?;
+            let (messages, span) = ours.store.read()?.due_for_archive(Clock::System.now().minus(DAY * days))?;
             ours.close()?;
             let at = |id: MessageId| id.at().to_string();
             json!({

@@ -1,6 +1,5 @@
 //! `GET /v1/archive`, and messages that come back out of it.
 
-use std::ops::ControlFlow;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
@@ -128,12 +127,7 @@ pub(super) async fn show(app: Data<App>, query: Query<ArchiveQuery>) -> Result<J
     }
     let (snapshot, until) = (app.store.read()?, app.clock.now().minus(DAY * older_than_days));
     let found = block(move || {
-        let (mut messages, mut span) = (0, None);
-        snapshot.at_rest(MessageId([0; 16]), until, |message, _| {
-            messages += 1;
-            span = Some((span.map_or(message.id, |(first, _)| first), message.id));
-            ControlFlow::Continue(())
-        })?;
+        let (messages, span) = snapshot.due_for_archive(until)?;
         let at = |id: MessageId| id.at().to_string();
         let due = DueView {
             older_than_days,

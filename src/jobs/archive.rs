@@ -74,31 +74,17 @@ pub async fn run(store: &Handle, until: Time, mut progress: impl FnMut(u64)) -> 
         let segment = open(store).await?;
         let filled =
             fill(store, segment, move |snapshot, take| snapshot.at_rest(from, until, take).map_err(ArchiveError::from));
-        let Some(filled) = filled.await? else {
+        let filled = filled.await?;
+        let Some(last) = filled.last().map(|(id, _)| *id) else {
             store.write(Write::DiscardSegment(segment)).await?;
             break;
         };
         moved.segments += 1;
-        for rows in filled.rows.chunks(Shelve::MAX) {
-            moved.messages += shelve(store, segment, rows.to_vec()).await?;
-            progress(moved.messages);
-        }
-        store.write(Write::CloseSegment(segment)).await?;
-        from = filled.last.next();
+        let before = moved.messages;
+        moved.messages += shelve(store, segment, &filled, |now| progress(before + now)).await?;
+        from = last.next();
     }
     Ok(moved)
-}
-
-/// How many messages a run would move, and the first and the last of them.
-pub fn would_move(snapshot: &Snapshot, until: Time) -> Result<(u64, Option<(MessageId, MessageId)>), StoreError> {
-    let (mut count, mut span) = (0, None);
-    snapshot.at_rest(MessageId([0; 16]), until, |message, _| {
-        count += 1;
-        let first = span.map_or(message.id, |(first, _)| first);
-        span = Some((first, message.id));
-        ControlFlow::Continue(())
-    })?;
-    Ok((count, span))
 }
 
 /// Writes segments anew that have lines which nothing leads to, or words that are too old; says how many went.
@@ -116,6 +102,10 @@ pub(super) async fn tidy(store: &Handle, words_until: Option<Time>) -> Result<u3
             }
             continue;
         }
+        if !is_marked {
+            // From here on its file may be gone before we have said so.
+            store.write(Write::MarkSegment(old)).await?;
+        }
         let segment = open(store).await?;
         let filled = fill(store, segment, move |snapshot, take| {
             for message in snapshot.shelf().read(old)? {
@@ -132,14 +122,9 @@ pub(super) async fn tidy(store: &Handle, words_until: Option<Time>) -> Result<u3
             }
             Ok(())
         });
-        match filled.await? {
-            Some(filled) => {
-                for rows in filled.rows.chunks(Shelve::MAX) {
-                    shelve(store, segment, rows.to_vec()).await?;
-                }
-                store.write(Write::CloseSegment(segment)).await?;
-            }
-            None => drop(store.write(Write::DiscardSegment(segment)).await?),
+        match &filled.await?[..] {
+            [] => drop(store.write(Write::DiscardSegment(segment)).await?),
+            filled => drop(shelve(store, segment, filled, |_| ()).await?),
         }
         discard(store, old).await?;
         tidied += 1;
@@ -170,11 +155,23 @@ async fn discard(store: &Handle, segment: u32) -> Result<(), ArchiveError> {
     Ok(())
 }
 
-async fn shelve(store: &Handle, segment: u32, rows: Vec<(MessageId, Place)>) -> Result<u64, ArchiveError> {
-    match store.write(Write::Shelve(Shelve { segment, rows })).await? {
-        Written::Shelved(moved) => Ok(moved as u64),
-        other => unreachable!("what moves is counted, not {other:?}"),
+/// Puts stubs in the place of what a whole segment holds, and takes it into use; says how many messages are in it now.
+async fn shelve(
+    store: &Handle,
+    segment: u32,
+    filled: &[(MessageId, Place)],
+    mut progress: impl FnMut(u64),
+) -> Result<u64, ArchiveError> {
+    let mut all = 0;
+    for rows in filled.chunks(Shelve::MAX) {
+        match store.write(Write::Shelve(Shelve { segment, rows: rows.to_vec() })).await? {
+            Written::Shelved(moved) => all += moved as u64,
+            other => unreachable!("what moves is counted, not {other:?}"),
+        }
+        progress(all);
     }
+    store.write(Write::CloseSegment(segment)).await?;
+    Ok(all)
 }
 
 fn is_any_at_rest(store: &Handle, from: MessageId, until: Time) -> Result<bool, ArchiveError> {
@@ -186,20 +183,15 @@ fn is_any_at_rest(store: &Handle, from: MessageId, until: Time) -> Result<bool, 
     Ok(is_any)
 }
 
-/// What a whole, flushed segment holds.
-struct Filled {
-    rows: Vec<(MessageId, Place)>,
-    last: MessageId,
-}
-
-/// Writes a segment of what `each` hands over, until it is full, and reads it back; nothing, if nothing came.
+/// Writes a segment of what `each` hands over, until it is full, and reads it back; says what it holds. If nothing comes,
+/// there is none.
 async fn fill(
     store: &Handle,
     segment: u32,
     each: impl FnOnce(&Snapshot, &mut dyn FnMut(Message, Place) -> ControlFlow<()>) -> Result<(), ArchiveError>
     + Send
     + 'static,
-) -> Result<Option<Filled>, ArchiveError> {
+) -> Result<Vec<(MessageId, Place)>, ArchiveError> {
     let (snapshot, shelf) = (store.read()?, Arc::clone(store.shelf()));
     spawn_blocking(move || {
         let (mut writing, mut rows, mut proofs) = (None::<Writing>, Vec::new(), Vec::new());
@@ -226,7 +218,7 @@ async fn fill(
             }
         })?;
         failure.map_or(Ok(()), Err)?;
-        let Some(writing) = writing else { return Ok(None) };
+        let Some(writing) = writing else { return Ok(rows) };
         writing.seal()?;
         let mut known = rows.iter().zip(proofs);
         for message in shelf.read(segment)? {
@@ -235,10 +227,7 @@ async fn fill(
                 return Err(ArchiveError::Untrue(segment));
             }
         }
-        match (known.next(), rows.last().map(|(id, _)| *id)) {
-            (None, Some(last)) => Ok(Some(Filled { rows, last })),
-            _ => Err(ArchiveError::Untrue(segment)),
-        }
+        if known.next().is_some() { Err(ArchiveError::Untrue(segment)) } else { Ok(rows) }
     })
     .await?
 }

@@ -1,5 +1,7 @@
 //! Finding what is old, a part at a time.
 
+use std::ops::ControlFlow;
+
 use redb::{ReadableTable, TableDefinition};
 
 use super::StoreError;
@@ -18,9 +20,21 @@ impl Snapshot {
         let mut found = Vec::new();
         self.at_rest(from, until, |message, _| {
             found.extend(message.draft.has_words().then_some(message.id));
-            if found.len() < at_most { std::ops::ControlFlow::Continue(()) } else { std::ops::ControlFlow::Break(()) }
+            if found.len() < at_most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
         Ok(found)
+    }
+
+    /// How many messages an archive run would move, and the first and the last of them: those at rest whose last change is
+    /// older than `until`.
+    pub fn due_for_archive(&self, until: Time) -> Result<(u64, Option<(MessageId, MessageId)>), StoreError> {
+        let (mut count, mut span) = (0, None);
+        self.at_rest(MessageId([0; 16]), until, |message, _| {
+            count += 1;
+            span = Some((span.map_or(message.id, |(first, _)| first), message.id));
+            ControlFlow::Continue(())
+        })?;
+        Ok((count, span))
     }
 
     /// Messages at rest, wherever they are, from `from` on, whose last change is older than `until`; each with its contact.
@@ -69,22 +83,14 @@ impl Snapshot {
 
     /// Names of what is gone since before `until`.
     pub fn gone_before(&self, until: Time, at_most: usize) -> Result<Vec<[u8; 16]>, StoreError> {
-        let mut found = Vec::new();
-        for row in self.transaction().open_table(tables::GONE)?.iter()? {
-            let (key, since) = row?;
-            found.extend((Time(since.value()) < until).then_some(key.value()));
-            if found.len() == at_most {
-                break;
-            }
-        }
-        Ok(found)
+        self.rows_where(tables::GONE, at_most, |since| Ok(Time(since) < until))
     }
 
-    fn rows_where<const N: usize>(
+    fn rows_where<const N: usize, V: redb::Value + 'static>(
         &self,
-        table: TableDefinition<[u8; N], &'static [u8]>,
+        table: TableDefinition<[u8; N], V>,
         at_most: usize,
-        is_it: impl Fn(&[u8]) -> Result<bool, StoreError>,
+        is_it: impl Fn(V::SelfType<'_>) -> Result<bool, StoreError>,
     ) -> Result<Vec<[u8; N]>, StoreError> {
         let mut found = Vec::new();
         for row in self.transaction().open_table(table)?.iter()? {

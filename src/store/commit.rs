@@ -341,6 +341,7 @@ fn decide(batch: &mut Batch<'_>, write: Write) -> Result<Written, StoreError> {
         Write::OpenSegment => shelving::open(batch),
         Write::Shelve(shelve) => shelving::shelve(batch, shelve),
         Write::CloseSegment(segment) => shelving::close(batch, segment),
+        Write::MarkSegment(segment) => shelving::mark(batch, segment).map(|()| Written::Segment(segment)),
         Write::DiscardSegment(segment) => shelving::discard(batch, segment),
         Write::Return(ids) => shelving::bring_back(batch, ids),
         Write::ForgetWords(ids) => forget::words(batch, ids),

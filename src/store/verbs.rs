@@ -51,6 +51,8 @@ pub enum Write {
     Shelve(Shelve),
     /// A new segment is in use as a whole.
     CloseSegment(u32),
+    /// A segment is about to be written anew.
+    MarkSegment(u32),
     /// A segment is not in use any more.
     DiscardSegment(u32),
     /// Messages come back out of the archive.

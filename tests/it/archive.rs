@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use bluetick::archive::Shelf;
-use bluetick::backup;
+use bluetick::backup::{self, BackupError};
 use bluetick::clock::{Clock, Time};
 use bluetick::jobs::archive::{self, Moved};
-use bluetick::message::{Fact, MessageId, Source, Status, Word};
+use bluetick::jobs::retention;
+use bluetick::message::{Fact, Message, MessageId, Source, Status, Word};
 use bluetick::store::{
-    self, Asked, FILE, Filter, Handle, Heard, Settle, Snapshot, Store, StoreError, Write, Written, verify,
+    self, Asked, FILE, Filter, Handle, Heard, Settle, Shelve, Snapshot, Store, StoreError, Write, Written, verify,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -135,7 +136,7 @@ async fn moved(house: &House) -> Moved {
 async fn what_moved_is_found_by_every_name_as_before_and_the_numbers_stay() {
     let folder = Folder::new();
     let (house, ids, before) = lived(&folder);
-    let (count, span) = archive::would_move(&house.read(), UNTIL).expect("it can be told beforehand");
+    let (count, span) = house.read().due_for_archive(UNTIL).expect("it can be told beforehand");
     let done = moved(&house).await;
     assert_eq!((done.messages, done.segments, done.tidied), (count, 1, 0));
     let waiting = ids.iter().filter(|id| !get(&house.read(), **id).is_at_rest()).count();
@@ -252,6 +253,85 @@ async fn a_backup_has_the_archive_too_and_its_segments_stand_there_once() {
 }
 
 #[tokio::test]
+async fn a_message_that_changed_since_it_was_read_does_not_move() {
+    let folder = Folder::new();
+    let (house, ids, before) = lived(&folder);
+    let mut read = Vec::new();
+    let visit = |message: Message, place| {
+        read.push((message.id, place));
+        std::ops::ControlFlow::Continue(())
+    };
+    house.read().at_rest(MessageId([0; 16]), UNTIL, visit).expect("it is read");
+    let changed = ids[0];
+    house.store.write(report(None, sid(1), Word::Read, None)).await.expect("the disk works");
+    let Ok(Written::Segment(segment)) = house.store.write(Write::OpenSegment).await else { panic!("a number") };
+    let mut writing = house.store.shelf().begin(segment).expect("there is room");
+    let unchanged = |id: &MessageId| *id != changed;
+    for (id, _) in read.iter().filter(|(id, _)| unchanged(id)) {
+        writing.add(&get(&house.read(), *id)).expect("there is room");
+    }
+    writing.seal().expect("there is room");
+    let count = read.len();
+    let moved = house.store.write(Write::Shelve(Shelve { segment, rows: read })).await;
+    assert!(matches!(moved, Ok(Written::Shelved(moved)) if moved == count - 1), "{moved:?} of {count}");
+    assert_eq!(house.read().segment_of(changed).expect("it is read"), None);
+    assert_eq!(get(&house.read(), changed).status(), Status::Twilio(Word::Read));
+    assert_eq!(answers(&house.read(), &ids[1..])[..10], before[1..11]);
+    house.check();
+    house.close();
+}
+
+#[tokio::test]
+async fn a_segment_that_a_reader_still_needed_is_forgotten_by_a_later_run() {
+    let folder = Folder::new();
+    let (house, _, _) = lived(&folder);
+    moved(&house).await;
+    let reader = house.read();
+    // The words are so old that the segment is written anew, though nothing in it has moved on.
+    let options = retention::Options { messages_days: 3_650, ..retention::Options::default() };
+    let sweep = async || retention::run(&house.store, &options, LATER).await.expect("there is room").segments;
+    assert_eq!(sweep().await, 1);
+    assert_eq!(house.store.shelf().numbers().expect("it is listed"), [1, 2], "somebody reads it");
+    drop(reader);
+    assert_eq!(house.store.shelf().numbers().expect("it is listed"), [2]);
+    let back_up = || backup::create(&house.read(), &folder.0.join("backups"), LATER, |_, _| ()).map(|made| made.head);
+    assert_eq!(back_up().expect("what is gone is not missed").segments.len(), 1);
+    sweep().await;
+    let known = house.read().segments().expect("it is read");
+    assert_eq!(known, [(2, false)]);
+    house.check();
+    house.close();
+}
+
+#[tokio::test]
+async fn a_backup_takes_no_damaged_segment_and_a_restore_replaces_none() {
+    let folder = Folder::new();
+    let (house, _, _) = lived(&folder);
+    moved(&house).await;
+    let (backups, path) = (folder.0.join("backups"), house.store.shelf().path(1));
+    let back_up = || backup::create(&house.read(), &backups, LATER, |_, _| ());
+    let whole = std::fs::read(&path).expect("it is there");
+    let mut spoilt = whole.clone();
+    spoilt[40] ^= 1;
+    std::fs::write(&path, &spoilt).expect("it can be written");
+    assert!(matches!(back_up(), Err(BackupError::Broken(_))), "it would be no backup");
+    assert!(backup::list(&backups).expect("it is read").is_empty());
+    std::fs::write(&path, &whole).expect("it can be written");
+    let made = back_up().expect("it is whole again");
+    std::fs::write(&path, &spoilt).expect("it can be written");
+    backup::verify(&made.path).expect("what spoils the one does not spoil the other");
+    house.close();
+
+    let again = folder.0.join("again");
+    let in_the_way = Shelf::beside(&again).path(1);
+    std::fs::create_dir_all(again.join("archive")).expect("it can be made");
+    std::fs::write(&in_the_way, "another archive").expect("it can be written");
+    assert!(matches!(backup::restore(&made.path, &again, LATER), Err(BackupError::InTheWay(_))));
+    assert_eq!(std::fs::read(&in_the_way).expect("it is there"), b"another archive");
+    assert!(!again.join(FILE).exists());
+}
+
+#[tokio::test]
 async fn a_segment_that_is_missing_is_said_and_everything_else_goes_on() {
     let folder = Folder::new();
     let (house, ids, _) = lived(&folder);
@@ -262,6 +342,9 @@ async fn a_segment_that_is_missing_is_said_and_everything_else_goes_on() {
     std::fs::rename(&path, &elsewhere).expect("it can be moved");
     let house = House::open(folder.store(), &folder.0, LATER);
     assert!(matches!(house.read().message(ids[0]), Err(StoreError::Archive(_))));
+    let page = house.read().messages(&Filter::default(), None, 100).expect("the others are shown");
+    assert_eq!((page.rows.len() + page.unreadable.len()) as u64, PEOPLE);
+    assert!(page.unreadable.contains(&ids[0]) && page.rows.len() > 4, "and these are named: {:?}", page.unreadable);
     let late = house.store.write(report(None, sid(1), Word::Read, None)).await;
     assert!(matches!(late, Err(StoreError::Archive(_))), "{late:?}");
     house.store.write(inbound(77, "whatsapp:+4915100000001", &[])).await.expect("what is here goes on");
