@@ -66,9 +66,6 @@ impl std::fmt::Display for Backup {
     }
 }
 
-/// Its name among the runs of jobs.
-pub const NAME: &str = "backup";
-
 /// Why there is no backup, or none that can be restored.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {

@@ -37,6 +37,16 @@ impl Time {
         Some(at.to_zoned(jiff::tz::TimeZone::UTC).date())
     }
 
+    /// The first moment of a month in UTC, written like `2026-08`, and the first behind it.
+    pub fn month(text: &str) -> Option<(Self, Self)> {
+        let first: jiff::civil::Date = format!("{text}-01").parse().ok().filter(|_| text.len() == 7)?;
+        let next = first.checked_add(jiff::Span::new().months(1)).ok()?;
+        let begins = |day: jiff::civil::Date| {
+            Some(Self(day.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_millisecond()))
+        };
+        begins(first).zip(begins(next))
+    }
+
     /// The hour since 1970 this moment lies in.
     pub fn hour(self) -> u32 {
         u32::try_from(self.0.div_euclid(3_600_000)).unwrap_or(0)
@@ -179,6 +189,18 @@ mod tests {
     #[test]
     fn times_are_written_as_rfc_3339_with_milliseconds() {
         assert_eq!(Time(1_700_000_000_005).to_string(), "2023-11-14T22:13:20.005Z");
+    }
+
+    #[test]
+    fn a_month_begins_and_ends_in_utc() {
+        let (first, behind) = Time::month("2026-02").expect("a month");
+        assert_eq!(
+            (first.to_string(), behind.to_string()),
+            ("2026-02-01T00:00:00.000Z".into(), "2026-03-01T00:00:00.000Z".into())
+        );
+        for wrong in ["2026-13", "2026-1", "2026", "", "2026-02-01", "26-2026"] {
+            assert_eq!(Time::month(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub use segment::{Head, MAX_MESSAGES, Segment, Writing};
 pub use shelf::{Lease, Shelf, Shelved};
 
 /// The folder of segments inside the data folder, where no other is named.
-pub const FOLDER: &str = "archive";
+const FOLDER: &str = "archive";
 
 /// The `[archive]` section.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -92,7 +92,8 @@ pub(super) fn run(args: &BackupArgs, out: &mut dyn Write) -> anyhow::Result<Answ
                 false => writeln!(
                     out,
                     "restored into {}: {}\nThe next start needs the same Twilio account (account_sid, auth_token) and begins paused: \
-                     it asks Twilio what was sent since the backup, and then goes on by itself, or with `bluetick resume`.",
+                     it asks Twilio what was sent since the backup, and then goes on by itself, or with `bluetick resume`. The archive is in \
+                     its folder `archive`: move that if archive.dir names another. Whoever was erased since the backup is back: erase them again.",
                     data.display(),
                     line(&view(&made))
                 )?,

@@ -13,7 +13,8 @@ use crate::archive;
 use crate::backup;
 use crate::clock::{Clock, Time};
 use crate::message::{Address, Policy};
-use crate::store::Handle;
+use crate::store::{Handle, Upkeep};
+use crate::timetable::Timetable;
 use crate::twilio::webhook::Webhook;
 
 /// One bluetick as seen from outside; made once, shared by all threads as `web::Data`.
@@ -40,8 +41,8 @@ pub struct App {
     pub rates: BTreeMap<String, f64>,
     /// The same for every other sender.
     pub default_rate: f64,
-    /// What is done from time to time: its name, and its cron line.
-    pub chores: Vec<(&'static str, String)>,
+    /// What is done from time to time, and when; only when asked, if there is no timetable.
+    pub chores: Vec<(Upkeep, Option<Timetable>)>,
     /// Where backups go, and how many are kept.
     pub backups: backup::Options,
     /// Where old messages go, and when.

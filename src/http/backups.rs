@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::app::App;
 use super::error::{Code, Problem, ProblemBody};
 use crate::backup::{self, Backup, BackupError};
-use crate::store::{Run, Write};
+use crate::store::{Run, Upkeep, Write};
 
 /// It reads every row: one at a time is plenty.
 static IS_BUSY: AtomicBool = AtomicBool::new(false);
@@ -93,7 +93,7 @@ pub(super) async fn create(app: Data<App>) -> Result<HttpResponse, Problem> {
         Ok(backup) => Ok(backup.to_string()),
         Err(problem) => Err(problem.detail.clone()),
     };
-    app.store.write(Write::Ran(backup::NAME.to_owned(), Run { at, took: begun.elapsed(), outcome })).await?;
+    app.store.write(Write::Ran(Upkeep::Backup, Run { at, took: begun.elapsed(), outcome })).await?;
     Ok(HttpResponse::Created().json(BackupView::from(made?)))
 }
 

@@ -9,15 +9,10 @@ use utoipa::ToSchema;
 
 use super::app::App;
 use super::error::{Code, Problem, ProblemBody};
-use crate::backup;
 use crate::clock::Time;
 use crate::message::MessageId;
-use crate::store::{Erased, Handle, Inbound, StoreError, Write, Written};
-use crate::timetable::Timetable;
+use crate::store::{Erased, Handle, Inbound, StoreError, Upkeep, Write, Written};
 
-/// The jobs that take away what is left.
-const RETENTION: &str = "retention";
-const REWRITE: &str = "rewrite";
 /// Messages that are read at once: so much memory it takes, however many there are.
 const PAGE: usize = 200;
 
@@ -59,21 +54,20 @@ pub(super) async fn erase(app: Data<App>, address: Path<String>) -> Result<HttpR
             other => unreachable!("an erasure says what went, not {other:?}"),
         }
     }
-    app.store.write(Write::Want(RETENTION.to_owned())).await?;
+    app.store.write(Write::Want(Upkeep::Retention)).await?;
     Ok(HttpResponse::Accepted().json(Erasure {
         messages: all.messages,
         inbound: all.inbound,
         opted_out: person.contact.opted_out().is_some(),
-        job: RETENTION,
-        rewritten_at: next(&app, REWRITE, 1),
-        backups_until: next(&app, backup::NAME, app.backups.keep),
+        job: Upkeep::Retention.as_str(),
+        rewritten_at: next(&app, Upkeep::Rewrite, 1),
+        backups_until: next(&app, Upkeep::Backup, app.backups.keep),
     }))
 }
 
 /// When a job has run so many times from now on.
-fn next(app: &App, name: &str, times: usize) -> Option<String> {
-    let line = app.chores.iter().find(|(known, _)| *known == name).map(|(_, line)| line)?;
-    let timetable = Timetable::read(line).ok().flatten()?;
+fn next(app: &App, upkeep: Upkeep, times: usize) -> Option<String> {
+    let timetable = app.chores.iter().find(|(known, _)| *known == upkeep)?.1.as_ref()?;
     let mut at = app.clock.now();
     for _ in 0..times {
         at = timetable.next(at)?;

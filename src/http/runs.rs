@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::app::App;
 use super::error::{Problem, ProblemBody};
-use crate::store::{Run, StoreError, Write};
+use crate::store::{Run, StoreError, Upkeep, Write};
 use crate::timetable::Timetable;
 
 /// Something that is done by itself from time to time.
@@ -16,7 +16,7 @@ use crate::timetable::Timetable;
 pub(super) struct JobView {
     /// What.
     #[schema(example = "backup")]
-    name: String,
+    name: &'static str,
     /// When, as a cron line in UTC; null for never.
     #[schema(example = "0 30 3 * * *")]
     schedule: Option<String>,
@@ -61,19 +61,17 @@ impl From<Run> for RunView {
 }
 
 impl JobView {
-    fn read(app: &App, name: &str, line: &str) -> Result<Self, StoreError> {
+    fn read(app: &App, upkeep: Upkeep, timetable: Option<&Timetable>) -> Result<Self, StoreError> {
         let snapshot = app.store.read()?;
-        let last = snapshot.last_run(name)?;
-        // A line that cannot be read was refused at the start.
-        let timetable = Timetable::read(line).ok().flatten();
+        let last = snapshot.last_run(upkeep)?;
         let since = last.as_ref().map_or(app.boot_at, |run| run.at);
-        let next = timetable.as_ref().and_then(|timetable| timetable.next(since.max(app.boot_at)));
+        let next = timetable.and_then(|timetable| timetable.next(since.max(app.boot_at)));
         Ok(Self {
-            name: name.to_owned(),
+            name: upkeep.as_str(),
             schedule: timetable.map(|timetable| timetable.line().to_owned()),
             last: last.map(RunView::from),
             next_at: next.map(|at| at.to_string()),
-            wanted_at: snapshot.wanted(name)?.map(|since| since.to_string()),
+            wanted_at: snapshot.wanted(upkeep)?.map(|since| since.to_string()),
         })
     }
 }
@@ -81,7 +79,11 @@ impl JobView {
 /// What is done by itself from time to time, when it last was, and when it is next.
 #[utoipa::path(get, path = "/v1/jobs", tag = "jobs", responses((status = 200, body = Jobs)))]
 pub(super) async fn list(app: Data<App>) -> Result<Json<Jobs>, Problem> {
-    let data = app.chores.iter().map(|(name, line)| JobView::read(&app, name, line)).collect::<Result<_, _>>()?;
+    let data = app
+        .chores
+        .iter()
+        .map(|(upkeep, timetable)| JobView::read(&app, *upkeep, timetable.as_ref()))
+        .collect::<Result<_, _>>()?;
     Ok(Json(Jobs { data }))
 }
 
@@ -90,8 +92,8 @@ pub(super) async fn list(app: Data<App>) -> Result<Json<Jobs>, Problem> {
     params(("name" = String, Path, description = "Its name in the list of jobs", example = "archive")),
     responses((status = 202, body = JobView), (status = 404, body = ProblemBody), (status = 503, body = ProblemBody)))]
 pub(super) async fn want(app: Data<App>, name: Path<String>) -> Result<HttpResponse, Problem> {
-    let job = app.chores.iter().find(|(known, _)| **known == **name);
-    let (name, line) = job.ok_or_else(|| Problem::not_found("job: GET /v1/jobs lists them"))?;
-    app.store.write(Write::Want((*name).to_owned())).await?;
-    Ok(HttpResponse::Accepted().json(JobView::read(&app, name, line)?))
+    let job = app.chores.iter().find(|(known, _)| known.as_str() == *name);
+    let (upkeep, timetable) = job.ok_or_else(|| Problem::not_found("job: GET /v1/jobs lists them"))?;
+    app.store.write(Write::Want(*upkeep)).await?;
+    Ok(HttpResponse::Accepted().json(JobView::read(&app, *upkeep, timetable.as_ref())?))
 }

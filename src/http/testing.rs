@@ -20,7 +20,7 @@ use super::{Options, headers, routes};
 use crate::archive::Shelf;
 use crate::clock::{Clock, Time};
 use crate::message::{AttemptId, Fact, Policy, Sid, Source, Word};
-use crate::store::{self, Claim, Claimed, Settle, Turn, Write, Written};
+use crate::store::{self, Claim, Claimed, Settle, Turn, Upkeep, Write, Written};
 use crate::twilio::signature::{AuthToken, sign_form};
 use crate::twilio::webhook::Webhook;
 use crate::twilio::wire::{Params, encode_form};
@@ -72,7 +72,7 @@ impl House {
             policy: Policy::default(),
             rates: [(SENDER.to_owned(), 20.0)].into(),
             default_rate: 10.0,
-            chores: vec![("archive", "0 0 4 * * SUN".into()), ("backup", String::new())],
+            chores: vec![(Upkeep::Archive, None), (Upkeep::Backup, None)],
             backups: Default::default(),
             archive: Default::default(),
             data_dir: options.dir.clone(),

@@ -15,9 +15,6 @@ use crate::clock::Time;
 use crate::message::{Fact, Message, MessageId, Source};
 use crate::store::{Handle, Place, Shelve, Snapshot, StoreError, Write, Written, encode};
 
-/// Its name among the runs of jobs.
-pub const NAME: &str = "archive";
-
 /// What a run did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Moved {

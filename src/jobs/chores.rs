@@ -12,7 +12,7 @@ use super::{archive, retention, wait};
 use crate::alert::{Alert, Board};
 use crate::backup;
 use crate::clock::{Clock, Time};
-use crate::store::{Handle, Run, StoreError, Write};
+use crate::store::{Handle, Run, StoreError, Upkeep, Write};
 use crate::timetable::Timetable;
 
 /// Should the alarm clock stand still: the timetables are looked at this often anyway.
@@ -61,13 +61,13 @@ pub enum Task {
 }
 
 impl Task {
-    /// Its name among the jobs.
-    pub fn name(&self) -> &'static str {
+    /// What it is to the store.
+    pub fn upkeep(&self) -> Upkeep {
         match self {
-            Self::Archive { .. } => archive::NAME,
-            Self::Retention(_) => retention::NAME,
-            Self::Rewrite => retention::REWRITE,
-            Self::Backup { .. } => backup::NAME,
+            Self::Archive { .. } => Upkeep::Archive,
+            Self::Retention(_) => Upkeep::Retention,
+            Self::Rewrite => Upkeep::Rewrite,
+            Self::Backup { .. } => Upkeep::Backup,
         }
     }
 
@@ -93,7 +93,7 @@ impl Task {
                 Ok(swept.to_string())
             }
             Self::Rewrite => {
-                let is_wanted = store.read().and_then(|snapshot| snapshot.wanted(retention::REWRITE));
+                let is_wanted = store.read().and_then(|snapshot| snapshot.wanted(Upkeep::Rewrite));
                 let is_wanted = is_wanted.is_ok_and(|since| since.is_some());
                 retention::rewrite(store, is_wanted).await.map_err(|error| error.to_string())
             }
@@ -145,16 +145,17 @@ impl Job {
 
     fn is_due(&self, Chore { timetable, task }: &Chore) -> Result<bool, StoreError> {
         let snapshot = self.store.read()?;
-        let last = snapshot.last_run(task.name())?.map_or(self.boot_at, |run| run.at);
+        let last = snapshot.last_run(task.upkeep())?.map_or(self.boot_at, |run| run.at);
         let is_time = timetable.as_ref().is_some_and(|timetable| timetable.is_due(last, self.clock.now()));
-        Ok(is_time || snapshot.wanted(task.name())?.is_some())
+        Ok(is_time || snapshot.wanted(task.upkeep())?.is_some())
     }
 
     async fn make(&self, task: &Task) {
-        let (name, at, begun) = (task.name(), self.clock.now(), Instant::now());
+        let (upkeep, at, begun) = (task.upkeep(), self.clock.now(), Instant::now());
+        let name = upkeep.as_str();
         let outcome = task.run(&self.store, at).await;
         let run = Run { at, took: begun.elapsed(), outcome: outcome.clone() };
-        if let Err(error) = self.store.write(Write::Ran(name.to_owned(), run)).await {
+        if let Err(error) = self.store.write(Write::Ran(upkeep, run)).await {
             tracing::error!(job = name, %error, "what came of a job could not be written down");
         }
         let (code, action) = task.alert();

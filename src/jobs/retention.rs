@@ -14,11 +14,6 @@ use crate::clock::Time;
 use crate::message::MessageId;
 use crate::store::{Handle, KEY_KEPT, Old, Snapshot, StoreError, Write, Written};
 
-/// Its name among the runs of jobs.
-pub const NAME: &str = "retention";
-/// The name of the job that writes the data file anew.
-pub const REWRITE: &str = "rewrite";
-
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 /// Records that go in one commit.
 const PART: usize = 256;

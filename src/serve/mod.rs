@@ -25,7 +25,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Mode};
 use crate::http::{self, App, Listeners, Tally};
 use crate::jobs::chores::{self, Chore, Task};
-use crate::jobs::{self, reconcile, send};
+use crate::jobs::{reconcile, send};
 use crate::message::Address;
 use crate::store::{self, Doubt, Handle, Recover, Write, Written};
 use crate::timetable::Timetable;
@@ -117,7 +117,8 @@ impl House {
         let url = format!("http://{}", listeners.address()?);
         let socket = config.store.dir.join(http::SOCKET);
         let (stop, stopped) = watch::channel(false);
-        let app = Data::new(app(&config, &store, &board, &clock));
+        let chores = chores(&config)?;
+        let app = Data::new(app(&config, &chores, &store, &board, &clock));
         let server = http::start(Data::clone(&app), listeners)?;
         let handle = server.handle();
         let served = actix_web::rt::spawn(server);
@@ -127,7 +128,7 @@ impl House {
             clock: clock.clone(),
             board: board.clone(),
             boot_at: clock.now(),
-            chores: chores(&config)?,
+            chores,
         };
         jobs.push(actix_web::rt::spawn(job.run(stopped.clone())));
         if let Some(client) = client(&config, &board)? {
@@ -280,7 +281,7 @@ fn chores(config: &Config) -> anyhow::Result<Vec<Chore>> {
     tasks.into_iter().map(|(line, task)| Ok(Chore { timetable: Timetable::read(line)?, task })).collect()
 }
 
-fn app(config: &Config, store: &Handle, board: &Board, clock: &Clock) -> App {
+fn app(config: &Config, chores: &[Chore], store: &Handle, board: &Board, clock: &Clock) -> App {
     let has_token = !config.twilio.tokens().is_empty();
     let webhook = config.public_url.as_ref().filter(|_| has_token).map(|url| Webhook {
         public_url: url.clone(),
@@ -305,12 +306,7 @@ fn app(config: &Config, store: &Handle, board: &Board, clock: &Clock) -> App {
         default_rate: config.sending.rate_per_s,
         backups: config.backup.clone(),
         archive: config.archive.clone(),
-        chores: vec![
-            (jobs::archive::NAME, config.archive.schedule.clone()),
-            (crate::backup::NAME, config.backup.schedule.clone()),
-            (jobs::retention::NAME, config.retention.schedule.clone()),
-            (jobs::retention::REWRITE, config.retention.rewrite_schedule.clone()),
-        ],
+        chores: chores.iter().map(|chore| (chore.task.upkeep(), chore.timetable.clone())).collect(),
         data_dir: config.store.dir.clone(),
         boot_at: clock.now(),
         tally: Tally::default(),

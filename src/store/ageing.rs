@@ -147,7 +147,7 @@ impl Snapshot {
         let (first, last) = (MessageId([0; 16]), MessageId([255; 16]));
         let range = tables::message_of(contact, first)..=tables::message_of(contact, last);
         let rows = self.transaction().open_table(tables::MESSAGES_OF)?.range(range)?;
-        rows.map(|row| Ok(tables::flight_id(row?.0.value()))).collect()
+        rows.map(|row| Ok(tables::id_in(row?.0.value()))).collect()
     }
 
     /// What a person wrote, oldest first.

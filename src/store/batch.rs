@@ -271,10 +271,7 @@ impl<'txn> Batch<'txn> {
 
     /// Takes a contact away whose names go to another, and hands its sum over.
     pub(super) fn remove_contact(&mut self, number: u64, into: u64) -> Result<Contact, StoreError> {
-        let contact = std::mem::take(self.contact(number)?);
-        self.contacts.remove(&number);
-        self.tables.contacts.open()?.remove(number)?;
-        let sum = self.take_sum(number)?;
+        let (contact, sum) = self.take_contact(number)?;
         self.sums.entry(into).or_default().merge(&sum, 1);
         Ok(contact)
     }
@@ -301,26 +298,27 @@ impl<'txn> Batch<'txn> {
 
     /// Takes a contact away of whom nothing is left.
     pub(super) fn forget_contact(&mut self, number: u64) -> Result<(), StoreError> {
-        let contact = std::mem::take(self.contact(number)?);
+        let (contact, _) = self.take_contact(number)?;
         for name in &contact.aliases {
             self.tables.aliases.open()?.remove(name.as_str())?;
         }
-        self.contacts.remove(&number);
-        self.tables.contacts.open()?.remove(number)?;
         self.tables.opt_outs.open()?.remove(number)?;
-        self.take_sum(number)?;
         Ok(())
     }
 
-    /// Takes the sum of a contact away, with what the log still says of it.
-    fn take_sum(&mut self, number: u64) -> Result<Cell, StoreError> {
+    /// Takes a contact's record and sum away.
+    fn take_contact(&mut self, number: u64) -> Result<(Contact, Cell), StoreError> {
+        let contact = std::mem::take(self.contact(number)?);
+        self.contacts.remove(&number);
+        self.tables.contacts.open()?.remove(number)?;
         let unfolded = self.memory.sums.cells.get(&number).cloned().unwrap_or_default();
         let mut sum = sums::cell_of(self.tables.sums.open()?, number)?;
         self.tables.sums.open()?.remove(number)?;
         sum.merge(&unfolded, 1);
         sum.merge(&self.sums.remove(&number).unwrap_or_default(), 1);
+        // What the log still says of the contact that went is taken off again.
         self.sums.entry(number).or_default().merge(&unfolded, -1);
-        Ok(sum)
+        Ok((contact, sum))
     }
 
     /// Saves everything that was touched, with all that follows from it.

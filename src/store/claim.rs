@@ -143,7 +143,7 @@ fn twin(batch: &mut Batch<'_>, message: &Message, claimed: &Claimed) -> Result<O
     let last = tables::message_of(message.contact, MessageId([255; 16]));
     let flights = batch.tables.flights.open()?.range(first..=last)?.map(|row| Ok(row?.0.value()));
     for row in flights.collect::<Result<Vec<_>, redb::StorageError>>()? {
-        let other = batch.message(tables::flight_id(row))?;
+        let other = batch.message(tables::id_in(row))?;
         if let Some(other) = other.filter(|other| is_twin(other) && other.is_undecided()) {
             return Ok(Some(other.next.map_or(now, |next| next.due)));
         }

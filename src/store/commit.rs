@@ -2,7 +2,6 @@
 //! whole batch becomes durable in one transaction, or none of it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
@@ -20,14 +19,13 @@ use super::memory::{Memory, Numbers};
 use super::read::Snapshot;
 use super::report;
 use super::restored;
-use super::rewrite;
-use super::sentinel::Sentinel;
 use super::shelving;
 use super::steer;
 use super::sums::{self, Log};
 use super::tables::{self, Tables};
 use super::upgrade;
-use super::verbs::{Accept, Answered, IdempotencyKey, Inbound, Recover, Rewritten, Settle, Write, Written};
+use super::upkeep;
+use super::verbs::{Accept, Answered, IdempotencyKey, Inbound, Recover, Settle, Write, Written};
 use crate::archive::Shelf;
 use crate::clock::Time;
 use crate::event::{Event, Told};
@@ -38,52 +36,20 @@ use crate::sabotage::{Bug, is_planted};
 
 /// Where a file's name stands.
 pub(super) const INSTANCE: &str = "instance";
-/// How often closing waits for a reader that is just beginning: each holds the file for microseconds.
-const CLOSING: usize = 10_000;
-
 /// The data file, open for writing: one per process, and the file's lock sees to it that it stays one.
 pub struct Store {
-    db: Arc<Database>,
+    pub(super) db: Arc<Database>,
     memory: Memory,
     policy: Policy,
     last: Time,
     /// The name the file was given when it was made.
-    instance: [u8; 16],
-    shelf: Arc<Shelf>,
+    pub(super) instance: [u8; 16],
+    pub(super) shelf: Arc<Shelf>,
     /// Where the file is and how much memory its pages may take, if it is one.
-    file: Option<(PathBuf, usize)>,
+    pub(super) file: Option<(PathBuf, usize)>,
 }
 
 impl Store {
-    /// Opens the data file at `path`, or makes it.
-    ///
-    /// A folder that has had a data file opens no empty, older or other one in its place.
-    pub fn open(path: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
-        let dir = path.parent().unwrap_or(Path::new("."));
-        let sentinel = Sentinel::read(dir)?;
-        if let Some(sentinel) = &sentinel {
-            sentinel.check_there(dir)?;
-        }
-        // After a failed flush the kernel may show pages that never reached the disk: what is read must come from there,
-        // unless the last stop says that all was well.
-        if let (Some(Sentinel { is_closed: false, .. }), Ok(file)) = (&sentinel, std::fs::File::open(path)) {
-            let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
-        }
-        if !path.exists() {
-            make(path)?;
-        }
-        let db = Database::builder().set_cache_size(cache_bytes).create(path);
-        let db = db.map_err(|error| unopened(path, error))?;
-        // What a crash left of a file that was being written anew.
-        let _ = std::fs::remove_file(path.with_extension(rewrite::ENDING));
-        let file = Some((path.to_owned(), cache_bytes));
-        let store = Self { file, ..Self::over(db)?.with_shelf(Arc::new(Shelf::beside(dir))) };
-        if let Some(sentinel) = &sentinel {
-            sentinel.check_same(&Sentinel::new(store.instance, store.newest_event()), dir)?;
-        }
-        Ok(store)
-    }
-
     /// A store over an opened database, on whatever backend.
     pub fn over(db: Database) -> Result<Self, StoreError> {
         upgrade::check(&db)?;
@@ -184,19 +150,6 @@ impl Store {
         Ok(written)
     }
 
-    /// Writes the data file anew. If that fails, the old one goes on. `moved` is told where readers find the new one before
-    /// the old one can be gone.
-    pub(super) fn rewrite(&mut self, moved: impl FnOnce(Weak<Database>)) -> Result<Rewritten, StoreError> {
-        let Some((path, cache_bytes)) = &self.file else {
-            return Err(StoreError::Disk("what is kept in memory cannot be written anew".to_owned()));
-        };
-        let (db, before, after) = rewrite::rewrite(&self.db, path, *cache_bytes)?;
-        let old = std::mem::replace(&mut self.db, Arc::new(db));
-        moved(self.database());
-        self.shelf.drop_unread(Box::new(old));
-        Ok(Rewritten { before, after })
-    }
-
     /// Whether held messages still wait for something that is over: the next commit, be it an empty one, lets more go.
     pub fn is_behind(&self) -> bool {
         !self.memory.freed.is_empty()
@@ -232,20 +185,6 @@ impl Store {
         self.last
     }
 
-    /// Closes the file, so that the next start need not look it through; says if that failed.
-    pub fn close(self) -> Result<(), StoreError> {
-        let mut db = self.db;
-        // Whoever begins to read at this moment holds it a little longer.
-        for _ in 0..CLOSING {
-            match Arc::try_unwrap(db) {
-                Ok(db) => return Ok(db.close()?),
-                Err(shared) => db = shared,
-            }
-            std::thread::yield_now();
-        }
-        Ok(())
-    }
-
     /// The number of the newest event; 0 if there is none.
     pub(super) fn newest_event(&self) -> u64 {
         self.memory.next.event - 1
@@ -256,44 +195,6 @@ impl Store {
         let lease = self.shelf.lease();
         Ok(Snapshot::over(begin_read(&self.db)?, Arc::clone(&self.shelf), lease))
     }
-}
-
-/// Makes a data file: it has its name only when it is whole, or a start that was cut off would leave one that no start opens.
-fn make(path: &Path) -> Result<(), StoreError> {
-    use std::os::unix::fs::PermissionsExt;
-    let new = path.with_extension("new");
-    let _ = std::fs::remove_file(&new);
-    Store::over(Database::builder().set_cache_size(1 << 20).create(&new)?)?.close()?;
-    std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o600))?;
-    std::fs::File::open(&new)?.sync_all()?;
-    // Unlike a renaming, a link replaces nothing: another process may have been quicker. Some disks know no links.
-    match std::fs::hard_link(&new, path) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => std::fs::rename(&new, path)?,
-        _ => std::fs::remove_file(&new)?,
-    }
-    std::fs::File::open(path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new(".")))?
-        .sync_all()?;
-    Ok(())
-}
-
-/// Why a file cannot be opened, by what can be done about it.
-pub(super) fn unopened(path: &Path, error: redb::DatabaseError) -> StoreError {
-    match error {
-        redb::DatabaseError::DatabaseAlreadyOpen => StoreError::Taken,
-        redb::DatabaseError::Storage(redb::StorageError::Corrupted(words)) => damaged(path, &words),
-        redb::DatabaseError::Storage(redb::StorageError::Io(error)) if error.kind() == ErrorKind::InvalidData => {
-            damaged(path, &error.to_string())
-        }
-        error => error.into(),
-    }
-}
-
-/// A file that is no data file, or not a whole one: starting again does not help.
-fn damaged(path: &Path, words: &str) -> StoreError {
-    StoreError::WrongFile(format!(
-        "{} is damaged or no data file of bluetick ({words}): move it away, then restore a backup (bluetick backup restore)",
-        path.display()
-    ))
 }
 
 /// The name of a file, given when it is made.
@@ -355,21 +256,8 @@ fn decide(batch: &mut Batch<'_>, write: Write) -> Result<Written, StoreError> {
         Write::Scrubbed(since) => forget::scrubbed(batch, since),
         // The writer does it between two commits.
         Write::Rewrite => Ok(Written::NotFound),
-        Write::Ran(job, run) => {
-            batch.tables.runs.open()?.insert(job.as_str(), encode(&run).as_slice())?;
-            // Who asked while it ran is not served yet.
-            let wanted = batch.tables.wanted.open()?;
-            if wanted.get(job.as_str())?.is_some_and(|since| since.value() <= run.at.0) {
-                wanted.remove(job.as_str())?;
-            }
-            Ok(Written::Ran)
-        }
-        Write::Want(job) => {
-            let (now, wanted) = (batch.now, batch.tables.wanted.open()?);
-            wanted.insert(job.as_str(), now.0)?;
-            batch.memory().is_wanted = true;
-            Ok(Written::Wanted(now))
-        }
+        Write::Ran(upkeep, run) => upkeep::ran(batch, upkeep, &run),
+        Write::Want(upkeep) => upkeep::want(batch, upkeep),
         Write::Introduce(names) => {
             let numbers = names.iter().map(|name| batch.sender(name)).collect::<Result<_, _>>()?;
             Ok(Written::Introduced(numbers))
@@ -475,7 +363,7 @@ fn enrich(batch: &mut Batch<'_>, told: Inbound, at: Time) -> Result<Written, Sto
 }
 
 fn recover(batch: &mut Batch<'_>, recover: Recover) -> Result<Written, StoreError> {
-    let flights = batch.tables.flights.open()?.iter()?.map(|row| Ok(tables::flight_id(row?.0.value())));
+    let flights = batch.tables.flights.open()?.iter()?.map(|row| Ok(tables::id_in(row?.0.value())));
     let flights = flights.collect::<Result<Vec<_>, redb::StorageError>>()?;
     let mut lost = 0;
     for id in flights {

@@ -168,7 +168,7 @@ pub(super) fn erase(batch: &mut Batch<'_>, name: &str) -> Result<Written, StoreE
     let first = tables::message_of(number, MessageId([0; 16]));
     let last = tables::message_of(number, MessageId([255; 16]));
     let rows = batch.tables.messages_of.open()?.range(first..=last)?.take(MAX_COMMIT);
-    let ids = rows.map(|row| Ok(tables::flight_id(row?.0.value()))).collect::<Result<Vec<_>, redb::StorageError>>()?;
+    let ids = rows.map(|row| Ok(tables::id_in(row?.0.value()))).collect::<Result<Vec<_>, redb::StorageError>>()?;
     for id in ids {
         erased.messages += u64::from(forget(batch, id)?);
     }

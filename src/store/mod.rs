@@ -5,6 +5,7 @@
 //! Not here: any rule about messages. Nothing outside this room knows redb.
 
 mod ageing;
+mod agenda;
 mod ask;
 mod batch;
 mod claim;
@@ -19,6 +20,7 @@ mod listening;
 mod listing;
 mod mailbox;
 mod memory;
+mod opening;
 mod pairs;
 mod read;
 mod report;
@@ -30,6 +32,7 @@ mod steer;
 mod sums;
 mod tables;
 mod upgrade;
+mod upkeep;
 mod verbs;
 mod verify;
 mod writer;
@@ -45,9 +48,10 @@ pub use read::{Person, Snapshot};
 pub use restored::Restored;
 pub use tables::Tier;
 pub use upgrade::{Outdated, Peek};
+pub use upkeep::{Run, Upkeep};
 pub use verbs::{
     Accept, Asked, Claim, Claimed, Direction, Doubt, Erased, Heard, IdempotencyKey, Inbound, Listened, Old, OptingOut,
-    Place, Recorded, Recover, Report, Retry, Rewritten, Run, Settle, Shelve, Steer, Turn, Write, Written,
+    Place, Recorded, Recover, Report, Retry, Rewritten, Settle, Shelve, Steer, Turn, Write, Written,
 };
 pub use verify::{Difference, Findings, verify};
 pub use writer::{Handle, Wake, run, start};

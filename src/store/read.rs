@@ -15,14 +15,15 @@ use super::restored::{self, Restored};
 use super::shelving;
 use super::sums::{self, Log};
 use super::tables::{self, Tier};
-use super::verbs::{IdempotencyKey, Inbound, Place, Run, Written};
+use super::upkeep::{Run, Upkeep};
+use super::verbs::{IdempotencyKey, Inbound, Place, Written};
 use crate::archive::{Lease, Shelf};
 use crate::clock::Time;
 use crate::contact::Contact;
 use crate::event::Event;
-use crate::message::{Message, MessageId, Priority, Recipient, Sid, Status, Step};
+use crate::message::{Message, MessageId, Recipient, Sid, Status};
 use crate::metrics::Cell;
-use crate::pause::{Paused, Scope};
+use crate::pause::Paused;
 
 /// The store as it was at one moment.
 pub struct Snapshot {
@@ -182,7 +183,7 @@ impl Snapshot {
         let all = tables::message_of(contact, MessageId([0; 16]))..=tables::message_of(contact, MessageId([255; 16]));
         let row = self.txn.open_table(tables::MESSAGES_OF)?.range(all)?.next_back().transpose()?;
         let Some(row) = row.map(|row| row.0.value()) else { return Ok(None) };
-        let id = MessageId(row[8..].try_into().expect("the row ends in the 16 bytes of an id"));
+        let id = tables::id_in(row);
         Ok(self.message(id)?.map(|message| (id, message.status())))
     }
 
@@ -240,21 +241,21 @@ impl Snapshot {
         Ok(meta.get(restored::KEY)?.map(|bytes| decode(bytes.value())).transpose()?)
     }
 
-    /// The last run of a job.
-    pub fn last_run(&self, job: &str) -> Result<Option<Run>, StoreError> {
+    /// The last run.
+    pub fn last_run(&self, upkeep: Upkeep) -> Result<Option<Run>, StoreError> {
         let runs = self.txn.open_table(tables::RUNS)?;
-        Ok(runs.get(job)?.map(|bytes| decode(bytes.value())).transpose()?)
+        Ok(runs.get(upkeep.as_str())?.map(|bytes| decode(bytes.value())).transpose()?)
     }
 
-    /// Since when somebody wants a job to run, if anybody does.
-    pub fn wanted(&self, job: &str) -> Result<Option<Time>, StoreError> {
-        Ok(self.txn.open_table(tables::WANTED)?.get(job)?.map(|since| Time(since.value())))
+    /// Since when somebody wants a run, if anybody does.
+    pub fn wanted(&self, upkeep: Upkeep) -> Result<Option<Time>, StoreError> {
+        Ok(self.txn.open_table(tables::WANTED)?.get(upkeep.as_str())?.map(|since| Time(since.value())))
     }
 
     /// Whether there is any attempt of which nobody knows if Twilio has it.
     pub fn has_undecided(&self) -> Result<bool, StoreError> {
         for row in self.txn.open_table(tables::FLIGHTS)?.iter()? {
-            let message = self.message(tables::flight_id(row?.0.value()))?;
+            let message = self.message(tables::id_in(row?.0.value()))?;
             if message.is_some_and(|message| message.is_undecided()) {
                 return Ok(true);
             }
@@ -274,77 +275,13 @@ impl Snapshot {
         Ok(tables::last_key(&self.txn, tables::EVENTS, |key| key)?.unwrap_or(0))
     }
 
-    /// For every sender that has messages to send: when the first of them may go. What is paused may go with the next
-    /// probe, or is left out.
-    pub fn sendable(&self) -> Result<Vec<(u32, Time)>, StoreError> {
-        let pauses = self.active_pauses()?;
-        let mut sendable = Vec::new();
-        for (sender, name) in self.senders()? {
-            let holds = |scope: &Scope| match scope {
-                Scope::All | Scope::Account => true,
-                Scope::Sender(paused) => *paused == name,
-                Scope::Template(_) => false,
-            };
-            let mut opens_at = pauses.iter().filter(|paused| holds(&paused.scope)).map(Paused::opens_at);
-            let opens_at = opens_at.try_fold(Time(0), |latest, at| Some(latest.max(at?)));
-            let due = self.first_due(Step::Send, sender, &Priority::ALL)?;
-            sendable.extend(due.zip(opens_at).map(|(due, opens_at)| (sender, due.max(opens_at))));
-        }
-        Ok(sendable)
-    }
-
-    /// When the first step of this kind is due for a sender, in these lanes.
-    fn first_due(&self, step: Step, sender: u32, lanes: &[Priority]) -> Result<Option<Time>, StoreError> {
-        let agenda = self.txn.open_table(tables::AGENDA)?;
-        let mut oldest = None;
-        for lane in lanes {
-            let at = |due, id| tables::agenda(step, sender, *lane, due, MessageId(id));
-            let mut lane = agenda.range(at(Time(0), [0; 16])..=at(Time(i64::MAX), [255; 16]))?;
-            let due = lane.next().transpose()?.map(|row| tables::agenda_due(row.0.value()));
-            oldest = [oldest, due].into_iter().flatten().min();
-        }
-        Ok(oldest)
-    }
-
-    /// When the first question of these lanes is due.
-    pub fn first_question(&self, lanes: &[Priority]) -> Result<Option<Time>, StoreError> {
-        let mut first = None;
-        for (sender, _) in self.senders()? {
-            first = [first, self.first_due(Step::Reconcile, sender, lanes)?].into_iter().flatten().min();
-        }
-        Ok(first)
-    }
-
-    /// The messages of a sender about which Twilio is to be asked by `until`: lane by lane, the longest due of each
-    /// first. See [`Message::lane`].
-    pub fn questions(
-        &self,
-        sender: u32,
-        lanes: &[Priority],
-        until: Time,
-        at_most: usize,
-    ) -> Result<Vec<Message>, StoreError> {
-        let agenda = self.txn.open_table(tables::AGENDA)?;
-        let messages = self.txn.open_table(tables::MESSAGES)?;
-        let mut found = Vec::new();
-        for lane in lanes {
-            let first = tables::agenda(Step::Reconcile, sender, *lane, Time(0), MessageId([0; 16]));
-            let last = tables::agenda(Step::Reconcile, sender, *lane, until, MessageId([255; 16]));
-            for row in agenda.range(first..=last)?.take(at_most.saturating_sub(found.len())) {
-                let id = tables::agenda_id(row?.0.value());
-                found.extend(messages.get(id.0)?.map(|bytes| decode(bytes.value())).transpose()?);
-            }
-        }
-        Ok(found)
-    }
-
     /// A contact's messages whose latest attempt may or may not be at Twilio, also those that nobody looks for any more.
     pub fn unresolved(&self, contact: u64) -> Result<Vec<Message>, StoreError> {
         let first = tables::message_of(contact, MessageId([0; 16]));
         let last = tables::message_of(contact, MessageId([255; 16]));
         let mut found = Vec::new();
         for row in self.txn.open_table(tables::FLIGHTS)?.range(first..=last)? {
-            found.extend(self.message(tables::flight_id(row?.0.value()))?);
+            found.extend(self.message(tables::id_in(row?.0.value()))?);
         }
         Ok(found)
     }
@@ -413,11 +350,6 @@ impl Snapshot {
     /// Whether an inbound message by this name is stored.
     pub fn has_inbound(&self, sid: Sid) -> Result<bool, StoreError> {
         Ok(self.txn.open_table(tables::INBOUND_SIDS)?.get(sid.0)?.is_some())
-    }
-
-    /// When the message that has waited longest was due.
-    pub fn oldest_due(&self) -> Result<Option<Time>, StoreError> {
-        Ok(self.sendable()?.into_iter().map(|(_, due)| due).min())
     }
 
     /// A page of inbound messages, newest first, from `cursor` on.

@@ -121,7 +121,7 @@ fn merge(batch: &mut Batch<'_>, into: u64, from: u64) -> Result<(), StoreError> 
     let last = tables::message_of(from, MessageId([255; 16]));
     let rows = batch.tables.messages_of.open()?.range(first..=last)?.map(|row| Ok(row?.0.value()));
     for row in rows.collect::<Result<Vec<_>, redb::StorageError>>()? {
-        let id = MessageId(row[8..].try_into().expect("the row ends in the 16 bytes of an id"));
+        let id = tables::id_in(row);
         if batch.is_archived(id)? && batch.forget(id) {
             batch.tables.messages_of.open()?.remove(row)?;
             batch.tables.messages_of.open()?.insert(tables::message_of(into, id), ())?;

@@ -275,9 +275,9 @@ pub(super) fn held_id(row: &[u8]) -> MessageId {
     MessageId(row[row.len() - 16..].try_into().expect("a row of held ends in the 16 bytes of an id"))
 }
 
-/// The id at the end of a flight.
-pub(super) fn flight_id(row: [u8; 24]) -> MessageId {
-    MessageId(row[8..].try_into().expect("a flight ends in the 16 bytes of an id"))
+/// The id in a contact's row: a flight, or one of their messages.
+pub(super) fn id_in(row: [u8; 24]) -> MessageId {
+    MessageId(row[8..].try_into().expect("the row ends in the 16 bytes of an id"))
 }
 
 /// contact ‖ id.

@@ -12,10 +12,11 @@ use serde::Deserialize;
 
 use super::StoreError;
 use super::codec::{SCHEMA, decode, encode};
-use super::commit::{begin, begin_read, unopened};
+use super::commit::{begin, begin_read};
+use super::opening::unopened;
 use super::read::Snapshot;
 use super::tables;
-use super::verbs::Run;
+use super::upkeep::Run;
 use super::writer;
 use crate::archive::Shelf;
 use crate::clock::Time;

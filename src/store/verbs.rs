@@ -4,8 +4,8 @@
 //! the disk may fail, and then it fails the whole batch).
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
+use super::upkeep::{Run, Upkeep};
 use crate::clock::Time;
 use crate::message::{AttemptId, Change, Draft, Fact, Message, MessageId, Never, OptOut, Sid, Source, Word};
 use crate::pause::{Cause, Paused, Scope};
@@ -78,9 +78,9 @@ pub enum Write {
     /// The data file is written anew, without what is left of old bytes in it.
     Rewrite,
     /// A job ran.
-    Ran(String, Run),
+    Ran(Upkeep, Run),
     /// Somebody wants a job to run.
-    Want(String),
+    Want(Upkeep),
     /// Make sure that these senders have numbers.
     Introduce(Vec<String>),
 }
@@ -403,17 +403,6 @@ pub struct Old {
     pub keys: Vec<[u8; 32]>,
     /// These names of what is gone.
     pub gone: Vec<[u8; 16]>,
-}
-
-/// A run of a job.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Run {
-    /// When it began.
-    pub at: Time,
-    /// How long it took.
-    pub took: Duration,
-    /// What it did, or why it failed, in words.
-    pub outcome: Result<String, String>,
 }
 
 /// What a person wrote to us: a record of its own, idempotent by its SID.

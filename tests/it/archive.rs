@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 
 use bluetick::archive::Shelf;
 use bluetick::backup::{self, BackupError};
+use bluetick::cli::{Answer, Cli};
 use bluetick::clock::{Clock, Time};
 use bluetick::jobs::archive::{self, Moved};
 use bluetick::jobs::retention;
@@ -13,6 +14,7 @@ use bluetick::message::{Fact, Message, MessageId, Source, Status, Word};
 use bluetick::store::{
     self, Asked, FILE, Filter, Handle, Heard, Settle, Shelve, Snapshot, Store, StoreError, Write, Written, verify,
 };
+use clap::Parser;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use redb::Database;
@@ -329,6 +331,56 @@ async fn a_backup_takes_no_damaged_segment_and_a_restore_replaces_none() {
     assert!(matches!(backup::restore(&made.path, &again, LATER), Err(BackupError::InTheWay(_))));
     assert_eq!(std::fs::read(&in_the_way).expect("it is there"), b"another archive");
     assert!(!again.join(FILE).exists());
+}
+
+/// One command: what it answers and prints, or its trouble.
+fn command(arguments: &[&str]) -> Result<(Answer, String), String> {
+    let mut out = Vec::new();
+    let cli = Cli::try_parse_from(["bluetick"].iter().chain(arguments)).expect("the command line is right");
+    let answer = cli.run(&mut out).map_err(|error| format!("{error:#}"))?;
+    Ok((answer, String::from_utf8(out).expect("it is text")))
+}
+
+#[test]
+fn a_stopped_house_finds_its_archive_where_the_configuration_says() {
+    let folder = Folder::new();
+    let (house, ids, _) = lived(&folder);
+    let runtime = tokio::runtime::Runtime::new().expect("there are threads");
+    let done = runtime.block_on(moved(&house));
+    house.close();
+    let elsewhere = folder.0.join("elsewhere");
+    std::fs::rename(folder.0.join("archive"), &elsewhere).expect("it can be moved");
+    let config = folder.0.join("config.toml");
+    let text = format!("[store]\ndir = {:?}\n[archive]\ndir = {elsewhere:?}\n", folder.0);
+    std::fs::write(&config, text).expect("it can be written");
+    let at = ["--config", config.to_str().expect("it is text")];
+    let run = |words: &[&str]| command(&[words, &at].concat());
+    let (answer, said) = run(&["verify"]).expect("it is verified");
+    assert!(answer == Answer::Yes && said.contains(&format!("({} in the archive)", done.messages)), "{said}");
+    run(&["backup", "create"]).expect("it is backed up");
+    let id = ids[0].to_string();
+    assert!(run(&["archive", "find", &id]).expect("it is found").1.contains(&id));
+    assert!(matches!(run(&["archive", "verify"]), Ok((Answer::Yes, _))));
+
+    std::fs::remove_file(elsewhere.join("segment-000001.jsonl.zst")).expect("it is there");
+    let (answer, said) = run(&["archive", "verify"]).expect("it can be told");
+    assert!(answer == Answer::No && said.contains("segment-000001"), "{said}");
+    assert!(run(&["archive", "list"]).expect("it can be told").1.contains("cannot be read"));
+    assert!(run(&["archive", "find", &id]).is_err_and(|words| words.contains("not everything could be read")));
+    let (answer, said) = run(&["verify"]).expect("it can be told");
+    assert!(answer == Answer::No && said.contains("difference: 1"), "{said}");
+}
+
+#[test]
+fn a_command_that_reads_makes_no_house_of_an_empty_file() {
+    let folder = Folder::new();
+    std::fs::write(folder.0.join(FILE), "").expect("it can be written");
+    let data = folder.0.to_str().expect("it is text");
+    for words in [&["verify"][..], &["migrate"], &["archive", "list"], &["archive", "run"], &["backup", "create"]] {
+        let said = command(&[words, &["--data", data]].concat()).expect_err("there is nothing to read");
+        assert!(said.contains("is empty"), "{words:?}: {said}");
+        assert_eq!(std::fs::metadata(folder.0.join(FILE)).expect("it is there").len(), 0, "{words:?}");
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bluetick::archive::Shelf;
 use bluetick::backup;
 use bluetick::clock::Time;
-use bluetick::store::{FILE, Peek, Run, SCHEMA, Store, StoreError, Write, encode, inspect};
+use bluetick::store::{FILE, Peek, Run, SCHEMA, Store, StoreError, Upkeep, Write, encode, inspect};
 use redb::{Database, ReadableDatabase, TableDefinition};
 
 use crate::support::{Folder, accept, assert_verified, draft, one, person};
@@ -23,7 +23,7 @@ fn file_of(schema: Option<u16>) -> Folder {
     let mut store = folder.store();
     accept(&mut store, draft(person(1)), 1, START);
     let run = Run { at: START, took: Duration::ZERO, outcome: Ok("x".into()) };
-    one(&mut store, Write::Ran("backup".into(), run), START);
+    one(&mut store, Write::Ran(Upkeep::Backup, run), START);
     drop(store);
     let db = Database::open(folder.0.join(FILE)).expect("it is there");
     let txn = db.begin_write().expect("it can be written");
@@ -37,7 +37,7 @@ fn file_of(schema: Option<u16>) -> Folder {
         let (well, badly): (FirstRun, FirstRun) =
             ((START, Duration::from_secs(2), None), (START, Duration::from_secs(3), Some("no room".into())));
         runs.insert("backup", encode(&well).as_slice()).expect("it can be written");
-        runs.insert("other", encode(&badly).as_slice()).expect("it can be written");
+        runs.insert("archive", encode(&badly).as_slice()).expect("it can be written");
     }
     txn.commit().expect("it can be written");
     folder
@@ -64,13 +64,13 @@ fn a_file_of_the_first_schema_is_backed_up_and_comes_forward() {
     let store = folder.store();
     assert_verified(&store);
     let run =
-        |job: &str| store.read().and_then(|snapshot| snapshot.last_run(job)).expect("it is read").expect("it ran");
-    assert_eq!((run("backup").outcome, run("backup").took), (Ok(String::new()), Duration::from_secs(2)));
-    assert_eq!(run("other").outcome, Err("no room".to_owned()));
+        |job: Upkeep| store.read().and_then(|snapshot| snapshot.last_run(job)).expect("it is read").expect("it ran");
+    assert_eq!((run(Upkeep::Backup).outcome, run(Upkeep::Backup).took), (Ok(String::new()), Duration::from_secs(2)));
+    assert_eq!(run(Upkeep::Archive).outcome, Err("no room".to_owned()));
     drop(store);
     let again = Folder::new();
     backup::restore(&made.path, &again.0, START).expect("a backup of the first schema is restored by this version");
-    let run = again.store().read().and_then(|snapshot| snapshot.last_run("other")).expect("it is read");
+    let run = again.store().read().and_then(|snapshot| snapshot.last_run(Upkeep::Archive)).expect("it is read");
     assert_eq!(run.map(|run| run.outcome), Some(Err("no room".to_owned())));
 }
 
@@ -95,7 +95,7 @@ fn an_upgrade_that_is_cut_off_was_done_or_is_done_again() {
         peek.upgrade().expect("it comes forward");
         let store = Store::over(open(&disk).expect("it opens")).expect("it is of this version");
         assert_verified(&store);
-        let run = store.read().and_then(|snapshot| snapshot.last_run("other")).expect("it is read");
+        let run = store.read().and_then(|snapshot| snapshot.last_run(Upkeep::Archive)).expect("it is read");
         assert_eq!(run.map(|run| run.outcome), Some(Err("no room".to_owned())));
     }
     assert!(done > 5 && undone > 5, "{done} were done, {undone} were not: too few to say anything");
@@ -107,7 +107,7 @@ fn a_file_of_a_later_schema_is_refused_and_left_as_it_is() {
     let runs = || {
         let db = Database::open(folder.0.join(FILE)).expect("it is there");
         let runs = db.begin_read().map(|txn| txn.open_table(RUNS)).expect("it is read").expect("there is one");
-        ["backup", "other"].map(|job| runs.get(job).expect("it is read").map(|run| run.value().to_vec()))
+        ["backup", "archive"].map(|job| runs.get(job).expect("it is read").map(|run| run.value().to_vec()))
     };
     let before = runs();
     for error in [peek(&folder).err(), Store::open(&folder.0.join(FILE), 16 << 20).err()] {

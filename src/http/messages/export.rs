@@ -3,7 +3,6 @@
 use actix_web::HttpResponse;
 use actix_web::web::{Bytes, Data, block};
 use futures_util::stream;
-use jiff::civil::Date;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -56,7 +55,7 @@ pub(in crate::http) struct ExportQuery {
 pub(in crate::http) async fn export(app: Data<App>, query: Query<ExportQuery>) -> Result<HttpResponse, Problem> {
     let month = query.month.as_deref().unwrap_or_default();
     let wrong = || Problem::query("month", "must be a month like 2026-08");
-    let (since, until) = span(month).ok_or_else(wrong)?;
+    let (since, until) = Time::month(month).ok_or_else(wrong)?;
     let filter = Filter { since: Some(since), until: Some(until), ..Filter::default() };
     let state = State { store: app.store.clone(), filter, next: Next::Heading };
     // An answer that breaks off is noticed; a short table would not be.
@@ -66,18 +65,6 @@ pub(in crate::http) async fn export(app: Data<App>, query: Query<ExportQuery>) -
         Ok::<_, actix_web::Error>(part.await.map_err(cut_off)?.map_err(Problem::from)?)
     });
     Ok(csv::download(&format!("bluetick-{month}.csv")).streaming(rows))
-}
-
-/// The first moment of a month, and the first behind it.
-pub(in crate::http) fn span(month: &str) -> Option<(Time, Time)> {
-    let first: Date = format!("{month}-01").parse().ok()?;
-    let next = first.checked_add(jiff::Span::new().months(1)).ok()?;
-    let begins = |day: Date| {
-        let zoned = day.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
-        Some(Time(zoned.timestamp().as_millisecond()))
-    };
-    (month.len() == 7).then_some(())?;
-    begins(first).zip(begins(next))
 }
 
 struct State {
