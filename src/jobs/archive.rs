@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use tokio::task::spawn_blocking;
 
-use crate::archive::{Broken, Head, Writing};
+use crate::archive::{Broken, Head, Shelf, Writing};
 use crate::clock::Time;
 use crate::message::{Fact, Message, MessageId, Source};
 use crate::store::{Handle, Place, Shelve, Snapshot, StoreError, Write, Written, encode};
@@ -191,7 +191,7 @@ async fn fill(
 ) -> Result<Vec<(MessageId, Place)>, ArchiveError> {
     let (snapshot, shelf) = (store.read()?, Arc::clone(store.shelf()));
     spawn_blocking(move || {
-        let (mut writing, mut rows, mut proofs) = (None::<Writing>, Vec::new(), Vec::new());
+        let (mut writing, mut written) = (None::<Writing>, Vec::new());
         let mut failure = None;
         each(&snapshot, &mut |message, place| {
             let mut add = || -> std::io::Result<bool> {
@@ -204,8 +204,7 @@ async fn fill(
             };
             match add() {
                 Ok(is_full) => {
-                    rows.push((message.id, place));
-                    proofs.push(proof(&message));
+                    written.push(((message.id, place), proof(&message)));
                     if is_full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
                 }
                 Err(error) => {
@@ -215,18 +214,23 @@ async fn fill(
             }
         })?;
         failure.map_or(Ok(()), Err)?;
-        let Some(writing) = writing else { return Ok(rows) };
+        let Some(writing) = writing else { return Ok(Vec::new()) };
         writing.seal()?;
-        let mut known = rows.iter().zip(proofs);
-        for message in shelf.read(segment)? {
-            let message = message?;
-            if known.next().is_none_or(|((id, _), known)| *id != message.id || known != proof(&message)) {
-                return Err(ArchiveError::Untrue(segment));
-            }
-        }
-        if known.next().is_some() { Err(ArchiveError::Untrue(segment)) } else { Ok(rows) }
+        prove(&shelf, segment, written)
     })
     .await?
+}
+
+/// What was written, once the segment was read back and holds these records, one after the other, and nothing else.
+fn prove<R>(shelf: &Shelf, segment: u32, written: Vec<(R, u64)>) -> Result<Vec<R>, ArchiveError> {
+    let mut written = written.into_iter();
+    let mut proven = Vec::with_capacity(written.len());
+    for message in shelf.read(segment)? {
+        let found = proof(&message?);
+        let (row, _) = written.next().filter(|(_, known)| *known == found).ok_or(ArchiveError::Untrue(segment))?;
+        proven.push(row);
+    }
+    if written.next().is_some() { Err(ArchiveError::Untrue(segment)) } else { Ok(proven) }
 }
 
 /// A fingerprint of everything in a record.
@@ -235,4 +239,32 @@ fn proof(message: &Message) -> u64 {
     let mut hasher = DefaultHasher::new();
     hasher.write(&encode(message));
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::{Address, Content, Draft};
+
+    #[test]
+    fn a_segment_that_holds_anything_else_is_untrue() {
+        let dir = std::env::temp_dir().join(format!("bluetick-prove-{}", std::process::id()));
+        let shelf = Shelf::beside(&dir);
+        let messages = [1, 2].map(|number: u8| {
+            let (to, from) = ("+4915100000001".into(), "+15550001111".into());
+            let draft = Draft::new(Address::Phone(to), Address::Phone(from), Content::Text("hello".into()));
+            Message::accept(MessageId::new(Time(i64::from(number)), [number; 10]), draft, 1, 1, Time(i64::from(number)))
+        });
+        let mut writing = shelf.begin(1).expect("there is room");
+        messages.iter().for_each(|message| writing.add(message).expect("there is room"));
+        writing.seal().expect("there is room");
+        let [first, second] = messages.each_ref().map(proof);
+        let proven = prove(&shelf, 1, vec![("a", first), ("b", second)]).expect("it is what was written");
+        assert_eq!(proven, ["a", "b"]);
+        for wrong in [&[first][..], &[second, first], &[first, second, second], &[first, second ^ 1], &[]] {
+            let wrong: Vec<_> = wrong.iter().map(|proof| ((), *proof)).collect();
+            assert!(matches!(prove(&shelf, 1, wrong), Err(ArchiveError::Untrue(1))));
+        }
+        std::fs::remove_dir_all(dir).expect("it is ours");
+    }
 }

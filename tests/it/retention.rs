@@ -9,10 +9,11 @@ use bluetick::clock::{Clock, Time};
 use bluetick::event::Told;
 use bluetick::jobs::archive;
 use bluetick::jobs::retention::{self, Options, Swept};
-use bluetick::message::{Content, Fact, MessageId, Policy, Recipient, Source, Status, Window, Word};
+use bluetick::message::{Content, Fact, Message, MessageId, Policy, Recipient, Source, Status, Window, Word};
 use bluetick::metrics::Count;
 use bluetick::store::{
-    self, Accept, Erased, FILE, Filter, Handle, IdempotencyKey, Settle, Snapshot, StoreError, Write, Written, verify,
+    self, Accept, Direction, Erased, FILE, Filter, Handle, IdempotencyKey, Settle, Snapshot, Steer, StoreError, Write,
+    Written, verify,
 };
 use redb::Database;
 
@@ -175,6 +176,41 @@ async fn a_message_whose_words_are_gone_is_not_sent_again() {
     let recipient = Recipient { window: Window::Open, opted_out: None };
     let verdict = message.may_retry(&recipient, true, &Policy::default(), days(31));
     assert_eq!(verdict.map_err(|never| never.as_str()), Err("forgotten"));
+}
+
+#[tokio::test]
+async fn what_waits_is_neither_forgotten_nor_archived_however_old_it_is() {
+    let folder = Folder::new();
+    let mut store = folder.store();
+    // One waits for its turn, one for a person, one for Twilio to say what became of it.
+    let ids = (1..=3).map(|number| accept(&mut store, draft(person(number)), u64::from(number), START).id);
+    let [waiting, held, lost] = ids.collect::<Vec<_>>()[..] else { unreachable!("three were accepted") };
+    let hold = Steer { id: held, to: Direction::Hold, source: Source::Api };
+    one(&mut store, Write::Steer(hold), START);
+    let claimed = claim(&mut store, START);
+    let settle = |message: &Message, fact| Settle { attempt: last_attempt(message), fact, source: Source::Job };
+    for message in &claimed {
+        let fact = match message.id == lost {
+            true => Fact::Unclear { attempt: 1, detail: "reset".into(), ask_at: days(9_999) },
+            false => Fact::NotProcessed { attempt: 1, detail: "429".into(), retry_at: days(9_999) },
+        };
+        one(&mut store, Write::Settle(settle(message, fact)), START);
+    }
+    let before = [waiting, held, lost].map(|id| get(&store.read().expect("it is read"), id));
+    drop(store);
+    let (store, writer) = House::start(&folder.0, days(900));
+    let house = House { folder, store, writer, ids: Vec::new() };
+    let swept = house.sweep(days(900)).await;
+    assert_eq!((swept.words, swept.messages, swept.people), (0, 0, 0));
+    let moved = archive::run(&house.store, days(900), |_| ()).await.expect("there is room");
+    assert_eq!(moved.messages, 0);
+    // Nor if whoever asks for it looked before it began to wait.
+    for write in [Write::ForgetMessages(vec![waiting, held, lost]), Write::ForgetWords(vec![waiting, held, lost])] {
+        assert!(matches!(house.store.write(write).await, Ok(Written::Forgotten(0))));
+    }
+    assert_eq!([waiting, held, lost].map(|id| get(&house.read(), id)), before);
+    house.check();
+    house.close();
 }
 
 #[tokio::test]
