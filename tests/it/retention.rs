@@ -9,11 +9,11 @@ use bluetick::clock::{Clock, Time};
 use bluetick::event::Told;
 use bluetick::jobs::archive;
 use bluetick::jobs::retention::{self, Options, Swept};
-use bluetick::message::{Content, Fact, Message, MessageId, Policy, Recipient, Source, Status, Window, Word};
+use bluetick::message::{Content, Fact, Message, MessageId, OptOut, Policy, Recipient, Source, Status, Window, Word};
 use bluetick::metrics::Count;
 use bluetick::store::{
-    self, Accept, Direction, Erased, FILE, Filter, Handle, IdempotencyKey, Settle, Snapshot, Steer, StoreError, Write,
-    Written, verify,
+    self, Accept, Direction, Erased, FILE, Filter, Handle, IdempotencyKey, OptingOut, Settle, Snapshot, Steer,
+    StoreError, Write, Written, verify,
 };
 use redb::Database;
 
@@ -241,6 +241,20 @@ async fn old_messages_go_wherever_they_are_and_the_numbers_of_senders_keep_them(
         store.close();
         writer.join().expect("the writer ends well");
     }
+}
+
+#[tokio::test]
+async fn who_opted_out_stays_so_when_all_else_about_them_is_forgotten() {
+    let house = House::open(days(401));
+    let name = person(NUMBER).to_string();
+    let wish = OptingOut { name: name.clone(), scope: Some(OptOut::All), note: None };
+    house.store.write(Write::OptOut(wish)).await.expect("the disk works");
+    let swept = house.sweep(days(401)).await;
+    assert_eq!((swept.messages, swept.people), (6, 3), "three people go, and the one who opted out does not");
+    let known = house.read().person(&name).expect("it is read").expect("they are remembered");
+    assert_eq!(known.contact.opted_out(), Some(OptOut::All));
+    house.check();
+    house.close();
 }
 
 #[tokio::test]
