@@ -14,6 +14,7 @@
 //! floor 2    contact  pause  metrics/         pure: people, what is held up, what one record adds to the numbers,
 //!            event  alert                     what is told, what is wrong
 //! floor 1    message/  timetable              pure: no clock, no disk, no socket, no async
+//!            keyring/  audit
 //! ground     clock  telemetry  sabotage
 //! ```
 //!
@@ -21,6 +22,8 @@
 //! | --- | --- | --- |
 //! | [`message`] | status fold, receipt join, attempt, draft, address, window gate, retry, journal, failure catalogue (a data file), policy | – |
 //! | [`timetable`] | when something is due by a cron line | croner |
+//! | [`keyring`] | every secret there is, and who may do what: API keys and their scopes | – |
+//! | [`audit`] | a row of the log of what people and programs did, and its hash | – |
 //! | [`contact`] | the names of a person, when they last wrote, what they do not want | – |
 //! | [`pause`] | what is held up instead of burning the queue, why, and how it ends | – |
 //! | [`metrics`] | `share(&record)`, the cell and its sums, percentiles out of integer buckets | – |
@@ -84,6 +87,7 @@
 
 pub mod alert;
 pub mod archive;
+pub mod audit;
 pub mod backup;
 pub mod cli;
 pub mod clock;
@@ -93,6 +97,7 @@ pub mod emulator;
 pub mod event;
 pub mod http;
 pub mod jobs;
+pub mod keyring;
 pub mod message;
 pub mod metrics;
 pub mod pause;

@@ -260,7 +260,7 @@ fn refusal(status: u16, problem: Option<&Value>) -> Trouble {
         .and_then(|problem| fields(problem).or_else(|| text(problem, "detail")).or_else(|| text(problem, "title")));
     let words = words.unwrap_or_else(|| format!("HTTP {status}"));
     match status {
-        401 | 403 => Trouble::Refused(format!("{words}: is --api-key the right one?")),
+        401 => Trouble::Refused(format!("{words}: is --api-key the right one?")),
         500.. => Trouble::Unavailable(words),
         _ => Trouble::Refused(words),
     }

@@ -4,6 +4,7 @@
 //! running bluetick through its local socket, or from afar with `--url` and `--api-key`.
 
 mod archive;
+mod audit;
 mod backup;
 mod check;
 mod connection;
@@ -11,6 +12,7 @@ mod demo;
 mod emulate;
 mod erase;
 mod exit;
+mod keys;
 mod logs;
 mod metrics;
 mod migrate;
@@ -36,6 +38,7 @@ use std::sync::LazyLock;
 use clap::{Parser, Subcommand};
 
 pub use archive::{ArchiveArgs, ArchiveCommand};
+pub use audit::AuditArgs;
 pub use backup::{BackupArgs, BackupCommand};
 pub use check::CheckArgs;
 pub use connection::{DEMO_DIR, Reach};
@@ -43,6 +46,7 @@ pub use demo::DemoArgs;
 pub use emulate::{EmulateArgs, Pace};
 pub use erase::{EraseArgs, ExportArgs};
 pub use exit::{Answer, Trouble};
+pub use keys::{KeysArgs, KeysCommand};
 pub use logs::LogsArgs;
 pub use metrics::MetricsArgs;
 pub use migrate::{MigrateArgs, Migration, bring_forward};
@@ -107,6 +111,10 @@ pub enum Command {
     Archive(ArchiveArgs),
     /// Make, list and check backups, and restore one.
     Backup(BackupArgs),
+    /// Make, list, rotate and revoke API keys.
+    Keys(KeysArgs),
+    /// Show who did what.
+    Audit(AuditArgs),
     /// Take away everything about one person, for good; bluetick must run.
     Erase(EraseArgs),
     /// Write everything about one person into a file; bluetick must run.
@@ -138,6 +146,8 @@ impl Cli {
             Command::Metrics(args) => metrics::run(&args, out),
             Command::Verify(args) => verify::run(&args, out),
             Command::Archive(args) => archive::run(&args, out),
+            Command::Keys(args) => keys::run(&args, out),
+            Command::Audit(args) => audit::run(&args, out),
             Command::Erase(args) => erase::erase(&args, out),
             Command::Export(args) => erase::export(&args, out),
             Command::Migrate(args) => migrate::run(&args, out),

@@ -124,6 +124,7 @@ pub(super) static KEYS: &[Key] = &[
     )
     .between(1.0, 36_500.0),
     key("retention.events_days", "Days that events can be read again (1 to 36500).").between(1.0, 36_500.0),
+    key("retention.audit_days", "Days that the audit log is kept (1 to 36500).").between(1.0, 36_500.0),
     key(
         "retention.rewrite_schedule",
         "When the data file is written anew, if anything was forgotten since, so that no old byte stays in it; empty for never.\n\

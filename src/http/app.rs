@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::watch;
 
 use super::Options;
+use super::usage::Usage;
 use crate::alert::Board;
 use crate::archive;
 use crate::backup;
@@ -53,6 +54,10 @@ pub struct App {
     pub boot_at: Time,
     /// How much came through since then.
     pub tally: Tally,
+    /// Changes whenever somebody may do less than before, so that what lasts looks again.
+    pub revoked: watch::Sender<u64>,
+    /// Uses of API keys that are not on disk yet.
+    pub usage: Usage,
     /// Becomes true when bluetick stops, so that streams without an end find one.
     pub shutdown: watch::Sender<bool>,
 }

@@ -1,7 +1,11 @@
-//! Who is asking: the team's app by its API key, a person by name and password, or whoever may open the local socket.
+//! Who is asking, and whether they may: the team's app by a key, a person by name and password, or whoever may open the local
+//! socket.
 //!
 //! Invariant: the API never looks at a password and the pages never look at an API key, so that a browser cannot be made
-//! to use the API in a person's name. Secrets are compared by their hashes, in constant time.
+//! to use the API in a person's name. Secrets are compared by their hashes, in constant time; keys are looked up where they are
+//! kept, so that one that was revoked opens nothing from that commit on. Without the right that `rights` names, nothing happens.
+
+use std::net::IpAddr;
 
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -16,40 +20,52 @@ use subtle::ConstantTimeEq;
 
 use super::app::App;
 use super::error::{Code, Problem};
+use super::headers::RequestId;
 use super::listen::Local;
+use super::rights::{self, Record, Right};
+use crate::audit::{Actor, Deed};
+use crate::clock::Time;
+use crate::keyring::{KeyId, Presented, Scope, Scopes, Shut};
 use crate::message::Source;
+use crate::store::{Act, Govern, Handle, Write};
 
-/// Who is asking.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Principal {
-    /// The team's app.
-    Api,
-    /// A person: on the pages, or at the machine.
-    Operator,
+/// Who is asking, and what they may do.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Principal {
+    /// Its name, which keeps Idempotency-Keys of different principals apart: `api` for the key of the configuration,
+    /// `operator` for a person, `ak_…` for a key.
+    pub(super) name: String,
+    /// Whether it is a person.
+    is_person: bool,
+    /// What it may do.
+    pub(super) scopes: Scopes,
+    /// What the audit log says of it.
+    pub(super) actor: Actor,
 }
 
 impl Principal {
-    /// Its name, which keeps Idempotency-Keys of different principals apart.
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Api => "api",
-            Self::Operator => "operator",
-        }
+    fn new(name: impl Into<String>, logged: String, is_person: bool, scopes: Scopes) -> Self {
+        let actor = Actor { name: logged, ..Actor::default() };
+        Self { name: name.into(), is_person, scopes, actor }
     }
 
     /// Whom the journal names for what they do.
-    pub(super) fn source(self) -> Source {
-        match self {
-            Self::Api => Source::Api,
-            Self::Operator => Source::Operator,
-        }
+    pub(super) fn source(&self) -> Source {
+        if self.is_person { Source::Operator } else { Source::Api }
     }
 
-    /// Who was let in to this handler.
+    /// Who was let in to this handler; nobody, who may do nothing, where nobody was asked.
     pub(super) fn of(request: &impl HttpMessage) -> Self {
-        // No route without a check leads to a handler that asks; the lesser of the two would be right if one did.
-        request.extensions().get().copied().unwrap_or(Self::Api)
+        request.extensions().get().cloned().unwrap_or_default()
     }
+}
+
+/// Why somebody is not let in.
+enum Stop {
+    /// Nobody we know, or nothing that proves it.
+    Stranger(Problem, &'static str),
+    /// Somebody we know, who may not do that.
+    Forbidden(Problem),
 }
 
 /// In front of `/v1`: an API key, or the local socket.
@@ -57,9 +73,12 @@ pub(super) async fn api(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, Error> {
-    let who = local(&request).or_else(|| bearer(&request));
-    let missing = "send the API key: Authorization: Bearer KEY (http.api_key in the configuration)";
-    pass(request, next, who.ok_or_else(|| (Problem::new(Code::Unauthorized, missing), "Bearer"))).await
+    let missing = "send an API key: Authorization: Bearer KEY (bluetick keys create makes one)";
+    let who = match local(&request) {
+        Some(who) => Ok(who),
+        None => bearer(&request).and_then(|who| who.ok_or_else(|| Problem::new(Code::Unauthorized, missing))),
+    };
+    pass(request, next, who.map_err(|problem| stranger(problem, "Bearer"))).await
 }
 
 /// In front of the pages and their data: name and password, and no other site asking in a person's name.
@@ -67,16 +86,15 @@ pub(super) async fn admin(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, Error> {
-    let who = local(&request).or_else(|| basic(&request));
     let missing = "name and password are needed (http.admin_user and http.admin_password in the configuration)";
-    let checked = match who {
-        None => Err((Problem::new(Code::Unauthorized, missing), BASIC)),
+    let who = match local(&request).or_else(|| basic(&request)) {
+        None => Err(stranger(Problem::new(Code::Unauthorized, missing), BASIC)),
         Some(_) if !request.method().is_safe() && is_cross_site(&request) => {
-            Err((Problem::new(Code::CrossSite, "the pages take no orders from other sites"), BASIC))
+            Err(Stop::Forbidden(Problem::new(Code::CrossSite, "the pages take no orders from other sites")))
         }
         Some(who) => Ok(who),
     };
-    pass(request, next, checked).await
+    pass(request, next, who).await
 }
 
 /// In front of what only reads and is wanted by machines and people alike.
@@ -84,49 +102,152 @@ pub(super) async fn anyone_known(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, Error> {
-    let who = local(&request).or_else(|| bearer(&request)).or_else(|| basic(&request));
-    let missing = "send the API key (Authorization: Bearer KEY), or name and password";
-    pass(request, next, who.ok_or_else(|| (Problem::new(Code::Unauthorized, missing), BASIC))).await
+    let missing = "send an API key (Authorization: Bearer KEY), or name and password";
+    let who = match local(&request).or_else(|| basic(&request)) {
+        Some(who) => Ok(who),
+        None => bearer(&request).and_then(|who| who.ok_or_else(|| Problem::new(Code::Unauthorized, missing))),
+    };
+    let who = who.and_then(|who| {
+        let detail = format!("{} may not do this: it lacks the scope {}", who.name, Scope::Messages.as_str());
+        if who.scopes.has(Scope::Messages) { Ok(who) } else { Err(Problem::new(Code::Forbidden, detail)) }
+    });
+    pass(request, next, who.map_err(|problem| stranger(problem, BASIC))).await
 }
 
 const BASIC: &str = r#"Basic realm="bluetick", charset="UTF-8""#;
 
+/// A broken store is no reason to ask for another key.
+fn stranger(problem: Problem, challenge: &'static str) -> Stop {
+    match problem.code {
+        Code::Unauthorized => Stop::Stranger(problem, challenge),
+        _ => Stop::Forbidden(problem),
+    }
+}
+
 async fn pass<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
-    who: Result<Principal, (Problem, &'static str)>,
+    who: Result<Principal, Stop>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
-    match who {
+    let right = needed(&request);
+    let checked = who.and_then(|who| {
+        let actor = Actor {
+            address: address(&request).map(|address| address.to_string()),
+            request: request.extensions().get::<RequestId>().map(ToString::to_string),
+            ..who.actor.clone()
+        };
+        may(&who, &right).map(|()| Principal { actor, ..who })
+    });
+    match checked {
         Ok(who) => {
+            let noted = right.ok().flatten().filter(|right| right.record == Record::Audit);
+            let noted = noted.and_then(|right| Some((right, app(&request)?.clone(), who.actor.clone())));
             request.extensions_mut().insert(who);
-            Ok(next.call(request).await?.map_into_left_body())
-        }
-        Err((problem, challenge)) => {
-            let is_unknown = problem.code == Code::Unauthorized;
-            let mut response = request.error_response(problem).map_body(|_, body| BoxBody::new(body));
-            if is_unknown {
-                response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+            let response = next.call(request).await?;
+            if let Some((right, app, by)) = noted {
+                note(&app, by, deed(right, &response)).await;
             }
+            Ok(response.map_into_left_body())
+        }
+        Err(Stop::Stranger(problem, challenge)) => {
+            let mut response = request.error_response(problem).map_body(|_, body| BoxBody::new(body));
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+            Ok(response.map_into_right_body())
+        }
+        Err(Stop::Forbidden(problem)) => {
+            let response = request.error_response(problem).map_body(|_, body| BoxBody::new(body));
             Ok(response.map_into_right_body())
         }
     }
 }
 
-fn local(request: &ServiceRequest) -> Option<Principal> {
-    request.conn_data::<Local>().map(|_| Principal::Operator)
+/// What the route needs: nothing, if it is a page or no route at all; a refusal, if nobody has said what it needs.
+fn needed(request: &ServiceRequest) -> Result<Option<&'static Right>, Problem> {
+    let Some(pattern) = request.match_pattern() else { return Ok(None) };
+    let is_data = pattern.starts_with("/v1/") || pattern.starts_with("/admin/api/");
+    match rights::needed(request.method(), &pattern) {
+        Some(right) => Ok(Some(right)),
+        // The route itself says which methods it knows.
+        None if !is_data || rights::is_known(&pattern) => Ok(None),
+        None => Err(Problem::new(Code::Forbidden, "nobody has said yet who may do this")),
+    }
 }
 
-fn bearer(request: &ServiceRequest) -> Option<Principal> {
-    let key = app(request)?.options.api_key.as_deref().filter(|key| !key.is_empty())?;
-    let given = credentials(request, "Bearer")?;
-    is_same(given.as_bytes(), key.as_bytes()).then_some(Principal::Api)
+fn may(who: &Principal, right: &Result<Option<&'static Right>, Problem>) -> Result<(), Stop> {
+    let Some(right) = right.as_ref().map_err(|problem| Stop::Forbidden(problem.clone()))? else { return Ok(()) };
+    let lacking = right.lacking(who.scopes);
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    let detail = format!("{} may not do this: it lacks the scope {lacking}", who.name);
+    Err(Stop::Forbidden(Problem::new(Code::Forbidden, detail)))
+}
+
+/// What the audit log says of a request and what came of it. A person in the path is not named.
+fn deed<B>(right: &Right, response: &ServiceResponse<B>) -> Deed {
+    let parts = response.request().match_info().iter().filter(|(name, _)| *name != "address");
+    let object = parts.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ");
+    Deed::new(&format!("{} {}", right.method, right.path), object, response.status().as_u16().to_string())
+}
+
+/// Writes down what was done. It is done by then, so a log that cannot be written is said loudly, and undoes nothing.
+async fn note(app: &App, by: Actor, deed: Deed) {
+    let (action, who) = (deed.action.clone(), by.name.clone());
+    if let Err(error) = app.store.write(Write::Govern(Box::new(Govern { by, act: Act::Nothing, deed }))).await {
+        tracing::error!(%error, action, who, "what was done could not be written into the audit log");
+    }
+}
+
+/// Where a request came from; the local socket is no place.
+pub(super) fn address(request: &ServiceRequest) -> Option<IpAddr> {
+    request.peer_addr().map(|peer| peer.ip().to_canonical())
+}
+
+fn local(request: &ServiceRequest) -> Option<Principal> {
+    request.conn_data::<Local>().map(|_| Principal::new("operator", "local".into(), true, Scopes::all()))
+}
+
+/// Whose key it is; nobody's, if there is none or it is not known.
+fn bearer(request: &ServiceRequest) -> Result<Option<Principal>, Problem> {
+    let (Some(app), Some(given)) = (app(request), credentials(request, "Bearer")) else { return Ok(None) };
+    if let Some(presented) = Presented::read(given) {
+        return kept(app, &presented, address(request));
+    }
+    let configured = app.options.api_key.as_deref().filter(|key| !key.is_empty());
+    let is_it = configured.is_some_and(|key| is_same(given.as_bytes(), key.as_bytes()));
+    Ok(is_it.then(|| Principal::new("api", "key:configured".into(), false, Scopes::all())))
+}
+
+fn kept(app: &App, presented: &Presented, from: Option<IpAddr>) -> Result<Option<Principal>, Problem> {
+    let now = app.clock.now();
+    let Some(key) = app.store.read()?.api_key(presented.id)? else {
+        presented.compare_with_nothing();
+        return Ok(None);
+    };
+    match key.opens(presented, from, now) {
+        Ok(()) => {
+            app.usage.add(key.id, now);
+            Ok(Some(Principal::new(key.id.to_string(), format!("key:{}", key.id), false, key.scopes)))
+        }
+        Err(Shut::Wrong) => Ok(None),
+        // Whoever has the secret may know what became of the key.
+        Err(shut) => Err(Problem::new(Code::Unauthorized, shut.to_string())),
+    }
+}
+
+/// Whether what somebody was let in with is still good for something: asked again by what lasts.
+pub(super) fn is_still(who: &Principal, store: &Handle, now: Time) -> bool {
+    let Ok(id) = who.name.parse::<KeyId>() else { return true };
+    let key = store.read().and_then(|snapshot| snapshot.api_key(id));
+    key.is_ok_and(|key| key.is_some_and(|key| key.is_live(None, now).is_ok()))
 }
 
 fn basic(request: &ServiceRequest) -> Option<Principal> {
     let options = &app(request)?.options;
     let password = options.admin_password.as_deref().filter(|password| !password.is_empty())?;
     let given = STANDARD.decode(credentials(request, "Basic")?).ok()?;
-    is_same(&given, format!("{}:{password}", options.admin_user).as_bytes()).then_some(Principal::Operator)
+    let is_it = is_same(&given, format!("{}:{password}", options.admin_user).as_bytes());
+    is_it.then(|| Principal::new("operator", format!("user:{}", options.admin_user), true, Scopes::all()))
 }
 
 fn app(request: &ServiceRequest) -> Option<&Data<App>> {

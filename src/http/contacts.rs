@@ -8,6 +8,7 @@ use super::app::App;
 use super::error::{Problem, ProblemBody};
 use super::metrics::DurationsView;
 use super::opt_outs::{self, OptOutView};
+use super::sight::Sight;
 use crate::clock::Time;
 use crate::metrics::Count;
 use crate::store::{Person, Snapshot, StoreError};
@@ -70,8 +71,12 @@ pub(super) struct WindowView {
         (status = 404, description = "Nobody goes by that name", body = ProblemBody),
     )
 )]
-pub(super) async fn show(app: web::Data<App>, address: web::Path<String>) -> Result<web::Json<ContactView>, Problem> {
-    metrics(app, address).await
+pub(super) async fn show(
+    app: web::Data<App>,
+    address: web::Path<String>,
+    sight: Sight,
+) -> Result<web::Json<ContactView>, Problem> {
+    metrics(app, address, sight).await
 }
 
 /// Numbers of one person, by any of their names.
@@ -86,14 +91,20 @@ pub(super) async fn show(app: web::Data<App>, address: web::Path<String>) -> Res
 pub(super) async fn metrics(
     app: web::Data<App>,
     address: web::Path<String>,
+    sight: Sight,
 ) -> Result<web::Json<ContactView>, Problem> {
     let snapshot = app.store.read()?;
     let person = snapshot.person(&address)?.ok_or_else(|| Problem::not_found("contact"))?;
-    Ok(web::Json(ContactView::of(&snapshot, person, app.clock.now())?))
+    Ok(web::Json(ContactView::of(&snapshot, person, sight, app.clock.now())?))
 }
 
 impl ContactView {
-    fn of(snapshot: &Snapshot, Person { contact, cell, newest, .. }: Person, now: Time) -> Result<Self, StoreError> {
+    fn of(
+        snapshot: &Snapshot,
+        Person { contact, cell, newest, .. }: Person,
+        sight: Sight,
+        now: Time,
+    ) -> Result<Self, StoreError> {
         let senders = snapshot.senders()?;
         let windows = contact.windows.iter().map(|(sender, _)| {
             let closes_at = contact.window_closes_at(*sender);
@@ -104,7 +115,7 @@ impl ContactView {
             }
         });
         Ok(Self {
-            address: contact.aliases.first().cloned(),
+            address: contact.aliases.first().map(|name| sight.address(name)),
             accepted: cell.get(Count::Accepted),
             sent: cell.get(Count::Sent),
             delivered: cell.get(Count::Delivered),
@@ -116,8 +127,8 @@ impl ContactView {
             last_message_at: newest.map(|(id, _)| id.at().to_string()),
             last_inbound_at: contact.last_inbound_at().map(|at| at.to_string()),
             windows: windows.collect(),
-            opt_outs: opt_outs::views(&contact),
-            aliases: contact.aliases,
+            opt_outs: opt_outs::views(&contact, sight),
+            aliases: contact.aliases.iter().map(|name| sight.address(name)).collect(),
         })
     }
 }

@@ -59,6 +59,8 @@ codes! {
     MalformedParameter = "malformed_parameter" 400 "A parameter is malformed";
     /// Nobody proved who they are.
     Unauthorized = "unauthorized" 401 "Authentication is needed";
+    /// Somebody we know, who may not do that.
+    Forbidden = "forbidden" 403 "This is not allowed";
     /// Another site asks in a person's name.
     CrossSite = "cross_site" 403 "The request came from another site";
     /// A webhook nobody signed.
@@ -97,6 +99,10 @@ codes! {
     InvalidRetry = "invalid_retry" 422 "The retry is not valid";
     /// Nothing can be paused by that name, or not by a person.
     InvalidPause = "invalid_pause" 422 "This cannot be paused";
+    /// An API key that cannot be made like that.
+    InvalidKey = "invalid_key" 422 "The API key cannot be made like that";
+    /// Somebody else changed it meanwhile.
+    Stale = "stale" 409 "It was changed meanwhile";
     /// A return from the archive that cannot be understood.
     InvalidReturn = "invalid_return" 422 "The return is not valid";
     /// An opt-out that cannot be understood.

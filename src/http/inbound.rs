@@ -9,6 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::app::App;
 use super::error::{Problem, ProblemBody};
 use super::query::Query;
+use super::sight::Sight;
 use crate::store::Inbound;
 
 /// How many a page has where nobody says.
@@ -76,7 +77,11 @@ pub(super) struct InboundView {
         (status = 400, description = "A parameter cannot be understood", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn list(app: web::Data<App>, query: Query<InboundQuery>) -> Result<web::Json<InboundsView>, Problem> {
+pub(super) async fn list(
+    app: web::Data<App>,
+    query: Query<InboundQuery>,
+    sight: Sight,
+) -> Result<web::Json<InboundsView>, Problem> {
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
     if !(1..=MAX_LIMIT).contains(&limit) {
         return Err(Problem::query("limit", format!("is not between 1 and {MAX_LIMIT}")));
@@ -84,7 +89,7 @@ pub(super) async fn list(app: web::Data<App>, query: Query<InboundQuery>) -> Res
     let cursor = query.cursor.as_deref().map(place).transpose()?;
     let page = app.store.read()?.inbound(cursor, limit)?;
     Ok(web::Json(InboundsView {
-        data: page.rows.into_iter().map(InboundView::of).collect(),
+        data: page.rows.into_iter().map(|inbound| InboundView::of(inbound, sight)).collect(),
         next_cursor: page.next.map(|place| URL_SAFE_NO_PAD.encode(place)),
     }))
 }
@@ -96,17 +101,17 @@ fn place(cursor: &str) -> Result<[u8; 25], Problem> {
 }
 
 impl InboundView {
-    fn of(mut inbound: Inbound) -> Self {
+    fn of(mut inbound: Inbound, sight: Sight) -> Self {
         Self {
             sid: inbound.sid.to_string(),
             received_at: inbound.at.to_string(),
             source: inbound.source.as_str(),
-            button_text: inbound.extra.remove(BUTTON_TEXT),
+            button_text: sight.words(inbound.extra.remove(BUTTON_TEXT)),
             num_media: inbound.media.len(),
-            from: inbound.from,
+            from: sight.address(&inbound.from),
             to: inbound.to,
-            body: inbound.body,
-            profile_name: inbound.profile_name,
+            body: sight.words(inbound.body),
+            profile_name: sight.words(inbound.profile_name),
         }
     }
 }

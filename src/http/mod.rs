@@ -6,6 +6,7 @@
 
 mod app;
 mod archive;
+mod audit_log;
 mod auth;
 mod backups;
 mod body;
@@ -20,6 +21,7 @@ mod fields;
 mod headers;
 mod health;
 mod inbound;
+mod keys;
 mod listen;
 mod messages;
 mod metrics;
@@ -31,14 +33,17 @@ mod pauses;
 mod prometheus;
 mod query;
 mod retries;
+mod rights;
 mod routes;
 mod runs;
 mod senders;
+mod sight;
 mod status;
 #[cfg(test)]
 mod story;
 #[cfg(test)]
 mod testing;
+mod usage;
 mod verify;
 mod webhooks;
 mod when;
@@ -51,6 +56,7 @@ pub use app::{App, Meter, Tally};
 pub use error::{Code, Problem};
 pub use listen::{Listeners, SOCKET, start};
 pub use openapi::document;
+pub use usage::Usage;
 pub use webhooks::{record, report};
 
 /// The `[http]` section. Secrets are read from it and never written out again.

@@ -8,8 +8,8 @@ use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    archive, backups, contacts, erasure, events, failures, health, inbound, messages, metrics, opt_outs, pauses,
-    prometheus, retries, runs, senders, status, verify,
+    archive, audit_log, backups, contacts, erasure, events, failures, health, inbound, keys, messages, metrics,
+    opt_outs, pauses, prometheus, retries, runs, senders, status, verify,
 };
 
 #[derive(OpenApi)]
@@ -53,6 +53,12 @@ use super::{
         runs::want,
         archive::show,
         archive::bring_back,
+        keys::list,
+        keys::create,
+        keys::get,
+        keys::revoke,
+        keys::rotate,
+        audit_log::list,
         health::live,
         health::ready,
         prometheus::scrape,
@@ -92,6 +98,10 @@ impl Modify for Operations {
                     let stranger = ResponseBuilder::new().description("The API key is missing or wrong");
                     let stranger = stranger.content("application/json", problem).build();
                     operation.responses.responses.insert("401".into(), stranger.into());
+                    let problem = Content::new(Some(Ref::from_schema_name("Problem")));
+                    let lesser = ResponseBuilder::new().description("The key lacks a scope");
+                    let lesser = lesser.content("application/json", problem).build();
+                    operation.responses.responses.entry("403".into()).or_insert_with(|| lesser.into());
                 }
                 operation.responses.responses.values_mut().for_each(name_problem);
             }

@@ -9,8 +9,8 @@ use actix_web::web::{ServiceConfig, delete, post, put, resource, route, scope, t
 use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, Route};
 
 use super::{
-    archive, auth, backups, charts, contacts, erasure, events, failures, health, inbound, messages, metrics, openapi,
-    opt_outs, pages, pauses, prometheus, retries, runs, senders, status, verify, webhooks,
+    archive, audit_log, auth, backups, charts, contacts, erasure, events, failures, health, inbound, keys, messages,
+    metrics, openapi, opt_outs, pages, pauses, prometheus, retries, runs, senders, status, verify, webhooks,
 };
 
 /// Adds every route.
@@ -83,6 +83,14 @@ fn data(service: &mut ServiceConfig) {
         .service(posting("/jobs/{name}/runs", runs::want))
         .service(reading("/archive", archive::show))
         .service(posting("/archive/returns", archive::bring_back))
+        .service(reading("/keys", keys::list).route(post().to(keys::create)).default_service(only("GET, HEAD, POST")))
+        .service(
+            reading("/keys/{id}", keys::get)
+                .route(delete().to(keys::revoke))
+                .default_service(only("GET, HEAD, DELETE")),
+        )
+        .service(posting("/keys/{id}/rotations", keys::rotate))
+        .service(reading("/audit", audit_log::list))
         .service(
             reading("/backups", backups::list)
                 .route(post().to(backups::create))

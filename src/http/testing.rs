@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use actix_web::body::{MessageBody, to_bytes};
+use actix_web::body::{BoxBody, to_bytes};
 use actix_web::dev::ServiceResponse;
 use actix_web::http::StatusCode;
 use actix_web::middleware::from_fn;
@@ -18,9 +18,11 @@ use tokio::sync::watch;
 use super::app::{App, Tally};
 use super::{Options, headers, routes};
 use crate::archive::Shelf;
+use crate::audit::{Actor, Deed};
 use crate::clock::{Clock, Time};
+use crate::keyring::{self, ApiKey, KeyId, Scopes};
 use crate::message::{AttemptId, Fact, Policy, Sid, Source, Word};
-use crate::store::{self, Claim, Claimed, Settle, Turn, Upkeep, Write, Written};
+use crate::store::{self, Act, Claim, Claimed, Govern, Settle, Turn, Upkeep, Write, Written};
 use crate::twilio::signature::{AuthToken, sign_form};
 use crate::twilio::webhook::Webhook;
 use crate::twilio::wire::{Params, encode_form};
@@ -78,6 +80,8 @@ impl House {
             data_dir: options.dir.clone(),
             boot_at: START,
             tally: Tally::default(),
+            revoked: watch::Sender::new(0),
+            usage: Default::default(),
             shutdown: watch::Sender::new(false),
         };
         change(&mut app);
@@ -85,10 +89,10 @@ impl House {
     }
 
     /// Sends a request; the body of the answer is still to be read.
-    pub(super) async fn respond(&self, request: TestRequest) -> ServiceResponse<impl MessageBody> {
+    pub(super) async fn respond(&self, request: TestRequest) -> ServiceResponse<BoxBody> {
         let app = actix_web::App::new().app_data(self.app.clone()).configure(routes::configure);
         let service = init_service(app.wrap(from_fn(headers::finish))).await;
-        call_service(&service, request.to_request()).await
+        call_service(&service, request.to_request()).await.map_into_boxed_body()
     }
 
     /// Sends a request and reads the answer.
@@ -106,6 +110,22 @@ impl House {
 
     pub(super) async fn send(&self, body: &Value) -> Answer {
         self.call(api(TestRequest::post().uri("/v1/messages").set_json(body))).await
+    }
+
+    /// Makes a key that may do this much, and gives its secret.
+    pub(super) async fn key(&self, scopes: Scopes) -> String {
+        let wish = keyring::Wish { name: "test".into(), scopes, networks: Vec::new(), expires_at: None };
+        let (key, secret) = ApiKey::make(wish, KeyId(rand::random()), rand::random(), self.app.clock.now());
+        let (by, deed) = (Actor::default(), Deed::new("key.created", key.id.to_string(), ""));
+        let act = Act::KeepKey { key: Box::new(key), expected: None };
+        let govern = Govern { by, act, deed };
+        self.app.store.write(Write::Govern(Box::new(govern))).await.expect("a key");
+        secret.expose().to_owned()
+    }
+
+    /// A request with such a key.
+    pub(super) async fn with_key(&self, scopes: Scopes, request: TestRequest) -> TestRequest {
+        request.insert_header(("authorization", format!("Bearer {}", self.key(scopes).await)))
     }
 
     /// Accepts a message and gives its id.

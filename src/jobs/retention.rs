@@ -33,6 +33,8 @@ pub struct Options {
     pub messages_days: u32,
     /// Days that events can be read again (1 to 36500).
     pub events_days: u32,
+    /// Days that the audit log is kept (1 to 36500).
+    pub audit_days: u32,
     /// When the data file is written anew, if anything was forgotten since it last was; empty for never.
     pub rewrite_schedule: String,
 }
@@ -44,6 +46,7 @@ impl Default for Options {
             bodies_days: 30,
             messages_days: 400,
             events_days: 90,
+            audit_days: 400,
             rewrite_schedule: "0 45 4 * * *".to_owned(),
         }
     }
@@ -163,13 +166,14 @@ async fn inbound(
 
 async fn rows(store: &Handle, options: &Options, now: Time) -> Result<usize, ArchiveError> {
     let events_before = now.minus(DAY * options.events_days);
+    let audit_before = now.minus(DAY * options.audit_days);
     let gone_before = now.minus(DAY * options.messages_days);
     let mut all = 0;
     loop {
         let keys_before = now.minus(KEY_KEPT);
         let old = read(store, move |snapshot| {
             let keys = snapshot.keys_before(keys_before, PART)?;
-            Ok(Old { events_before, keys, gone: snapshot.gone_before(gone_before, PART)? })
+            Ok(Old { events_before, audit_before, keys, gone: snapshot.gone_before(gone_before, PART)? })
         });
         let forgotten = forget(store, Write::ForgetOld(old.await?)).await?;
         all += forgotten;

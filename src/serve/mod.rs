@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::dev::ServerHandle;
 use actix_web::web::Data;
@@ -41,6 +41,8 @@ const STORAGE_LOW: &str = "storage_low";
 const CLOCK_BEHIND: &str = "clock_behind";
 /// Clocks are set right by seconds all the time.
 const TOLERATED: Duration = Duration::from_secs(60);
+/// How often it is written down which API keys were used.
+const USAGE: Duration = Duration::from_secs(60);
 /// How often the store is looked at for a failure that nobody else has noticed.
 const WATCH: Duration = Duration::from_millis(250);
 
@@ -160,8 +162,13 @@ impl House {
 
     async fn run_until_told(self) -> anyhow::Result<()> {
         let has_failed = async {
+            let mut written = Instant::now();
             while !self.store.has_failed() {
                 watch(&self.app);
+                if written.elapsed() >= USAGE {
+                    write_usage(&self.app).await;
+                    written = Instant::now();
+                }
                 tokio::time::sleep(WATCH).await;
             }
         };
@@ -181,11 +188,22 @@ impl House {
         }
         self.server.stop(true).await;
         self.served.await.context("stop serving")??;
+        write_usage(&self.app).await;
         // Whoever looks for us finds nobody, rather than a closed door; the next start would replace it anyway.
         let _ = std::fs::remove_file(&self.socket);
         self.store.close();
         let ended = actix_web::rt::task::spawn_blocking(move || self.writer.join()).await;
         ended.context("close the store")?.map_err(|_| anyhow::anyhow!("the store's thread panicked"))
+    }
+}
+
+/// Writes down how often each API key was used. What cannot be written now is lost: it is only a count.
+async fn write_usage(app: &App) {
+    let used = app.usage.take();
+    if !used.is_empty()
+        && let Err(error) = app.store.write(Write::Used(used)).await
+    {
+        tracing::warn!(%error, "how often API keys were used could not be written down");
     }
 }
 
@@ -310,6 +328,8 @@ fn app(config: &Config, chores: &[Chore], store: &Handle, board: &Board, clock: 
         data_dir: config.store.dir.clone(),
         boot_at: clock.now(),
         tally: Tally::default(),
+        revoked: watch::Sender::new(0),
+        usage: Default::default(),
         shutdown: watch::channel(false).0,
     }
 }

@@ -23,6 +23,7 @@ use super::shelving;
 use super::steer;
 use super::sums::{self, Log};
 use super::tables::{self, Tables};
+use super::trust;
 use super::upgrade;
 use super::upkeep;
 use super::verbs::{Accept, Answered, IdempotencyKey, Inbound, Recover, Settle, Write, Written};
@@ -258,6 +259,8 @@ fn decide(batch: &mut Batch<'_>, write: Write) -> Result<Written, StoreError> {
         Write::Rewrite => Ok(Written::NotFound),
         Write::Ran(upkeep, run) => upkeep::ran(batch, upkeep, &run),
         Write::Want(upkeep) => upkeep::want(batch, upkeep),
+        Write::Govern(govern) => trust::govern(batch, *govern),
+        Write::Used(all) => trust::used(batch, all),
         Write::Introduce(names) => {
             let numbers = names.iter().map(|name| batch.sender(name)).collect::<Result<_, _>>()?;
             Ok(Written::Introduced(numbers))

@@ -12,6 +12,7 @@ use super::StoreError;
 use super::batch::Batch;
 use super::codec::{decode, encode};
 use super::tables;
+use super::trust;
 use super::verbs::{Erased, Inbound, Old, Written};
 use crate::clock::Time;
 use crate::event::{Event, Told};
@@ -222,6 +223,7 @@ pub(super) fn old(batch: &mut Batch<'_>, old: Old) -> Result<Written, StoreError
         events.remove(number)?;
         forgotten += 1;
     }
+    forgotten += trust::forget(batch, old.audit_before)?;
     for key in old.keys {
         forgotten += usize::from(batch.tables.keys.open()?.remove(key)?.is_some());
     }

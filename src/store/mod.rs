@@ -31,6 +31,7 @@ mod shelving;
 mod steer;
 mod sums;
 mod tables;
+mod trust;
 mod upgrade;
 mod upkeep;
 mod verbs;
@@ -50,8 +51,9 @@ pub use tables::Tier;
 pub use upgrade::{Outdated, Peek};
 pub use upkeep::{Run, Upkeep};
 pub use verbs::{
-    Accept, Asked, Claim, Claimed, Direction, Doubt, Erased, Heard, IdempotencyKey, Inbound, Listened, Old, OptingOut,
-    Place, Recorded, Recover, Report, Retry, Rewritten, Settle, Shelve, Steer, Turn, Write, Written,
+    Accept, Act, Asked, Claim, Claimed, Direction, Doubt, Erased, Govern, Heard, IdempotencyKey, Inbound, Listened,
+    Old, OptingOut, Place, Recorded, Recover, Report, Retry, Rewritten, Settle, Shelve, Steer, Turn, Used, Write,
+    Written,
 };
 pub use verify::{Difference, Findings, verify};
 pub use writer::{Handle, Wake, run, start};

@@ -73,6 +73,10 @@ pub(super) const RUNS: TableDefinition<&str, Bytes> = TableDefinition::new("runs
 pub(super) const WANTED: TableDefinition<&str, i64> = TableDefinition::new("wanted");
 /// What the file knows of itself.
 pub(super) const META: TableDefinition<&str, Bytes> = TableDefinition::new("meta");
+/// API keys, by the number in their name.
+pub(super) const API_KEYS: TableDefinition<[u8; 4], Bytes> = TableDefinition::new("api_keys");
+/// The audit log.
+pub(super) const AUDIT: TableDefinition<u64, Bytes> = TableDefinition::new("audit");
 /// What was answered under an Idempotency-Key.
 pub(super) const KEYS: TableDefinition<[u8; 32], Bytes> = TableDefinition::new("keys");
 
@@ -161,6 +165,8 @@ tables! {
     runs: &'static str => Bytes = RUNS;
     wanted: &'static str => i64 = WANTED;
     meta: &'static str => Bytes = META;
+    api_keys: [u8; 4] => Bytes = API_KEYS;
+    audit: u64 => Bytes = AUDIT;
     keys: [u8; 32] => Bytes = KEYS;
 }
 

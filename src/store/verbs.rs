@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 
 use super::upkeep::{Run, Upkeep};
+use crate::audit::{Actor, Deed};
 use crate::clock::Time;
+use crate::keyring::{ApiKey, KeyId};
 use crate::message::{AttemptId, Change, Draft, Fact, Message, MessageId, Never, OptOut, Sid, Source, Word};
 use crate::pause::{Cause, Paused, Scope};
 
@@ -81,6 +83,10 @@ pub enum Write {
     Ran(Upkeep, Run),
     /// Somebody wants a job to run.
     Want(Upkeep),
+    /// Something that belongs into the audit log.
+    Govern(Box<Govern>),
+    /// API keys were used.
+    Used(Vec<Used>),
     /// Make sure that these senders have numbers.
     Introduce(Vec<String>),
 }
@@ -140,6 +146,10 @@ pub enum Written {
     Recovered(usize),
     /// How many messages are looked for now; there may be more, unless there was none.
     Doubted(usize),
+    /// It is done, and in the audit log where it belongs there.
+    Governed,
+    /// Somebody else changed it meanwhile: nothing was done.
+    Stale,
     /// The numbers of the senders.
     Introduced(Vec<u32>),
 }
@@ -394,11 +404,49 @@ pub struct Rewritten {
     pub after: u64,
 }
 
+/// Something that belongs into the audit log.
+#[derive(Clone, Debug)]
+pub struct Govern {
+    /// Who does it.
+    pub by: Actor,
+    /// What is done.
+    pub act: Act,
+    /// What the log says of it.
+    pub deed: Deed,
+}
+
+/// What is done about who may do what.
+#[derive(Clone, Debug)]
+pub enum Act {
+    /// It was done elsewhere: only the log is written.
+    Nothing,
+    /// An API key is made or changed.
+    KeepKey {
+        /// As it is from now on.
+        key: Box<ApiKey>,
+        /// Its generation as whoever changed it saw it; nothing, if it is new.
+        expected: Option<u32>,
+    },
+}
+
+/// An API key was used.
+#[derive(Clone, Copy, Debug)]
+pub struct Used {
+    /// Which.
+    pub key: KeyId,
+    /// How often.
+    pub times: u64,
+    /// When last.
+    pub last_at: Time,
+}
+
 /// Old rows of small tables.
 #[derive(Clone, Debug)]
 pub struct Old {
     /// Events before this time.
     pub events_before: Time,
+    /// Rows of the audit log before this time.
+    pub audit_before: Time,
     /// These keys of requests.
     pub keys: Vec<[u8; 32]>,
     /// These names of what is gone.

@@ -13,6 +13,7 @@ use super::read::Snapshot;
 use super::restored;
 use super::sums::{self, Log};
 use super::tables::{self, Tier};
+use super::trust;
 use super::verbs::Inbound;
 use crate::clock::Time;
 use crate::contact::Contact;
@@ -127,12 +128,13 @@ pub fn verify(snapshot: &Snapshot, mut progress: impl FnMut(u64, u64)) -> Result
         check_people(snapshot, expected.people, &mut findings)?;
     }
     check_events(snapshot, &mut findings)?;
+    trust::check(snapshot, &mut findings)?;
     progress(total, total);
     Ok(findings)
 }
 
 impl Findings {
-    fn add(&mut self, place: &'static str, detail: String) {
+    pub(super) fn add(&mut self, place: &'static str, detail: String) {
         self.count += 1;
         if self.differences.len() < MAX_LISTED {
             self.differences.push(Difference { place, detail });

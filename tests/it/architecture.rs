@@ -10,7 +10,7 @@ use syn::{Attribute, Item, ItemMod, UseTree};
 /// The floors from the ground up, as `src/lib.rs` draws them.
 const FLOORS: [&[&str]; 8] = [
     &["clock", "telemetry", "sabotage"],
-    &["message", "keyring", "timetable"],
+    &["message", "keyring", "audit", "timetable"],
     &["contact", "pause", "metrics", "event", "alert"],
     &["archive"],
     &["store", "twilio", "endpoint"],

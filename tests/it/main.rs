@@ -17,4 +17,5 @@ mod simulation;
 mod store;
 mod support;
 mod torn;
+mod trust;
 mod upgrade;

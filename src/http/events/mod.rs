@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::app::App;
+use super::auth::Principal;
 use super::error::{Code, Problem, ProblemBody};
 use super::query::Query;
+use super::sight::Sight;
 use crate::event::{Event, Told};
 use crate::message::MessageId;
 use crate::store::{Snapshot, StoreError};
@@ -99,6 +101,7 @@ pub(super) async fn list(
     app: web::Data<App>,
     query: Query<EventsQuery>,
     request: HttpRequest,
+    sight: Sight,
 ) -> Result<HttpResponse, Problem> {
     let accepted = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
     let snapshot = app.store.read()?;
@@ -109,13 +112,13 @@ pub(super) async fn list(
         let newest = snapshot.last_event()?;
         // A number from another life of the data file is one that never comes.
         let after = last_seen(&request)?.or(query.after).unwrap_or(newest).min(newest);
-        return stream::open(&app, after, subject);
+        return stream::open(&app, after, subject, Principal::of(&request));
     }
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
     if !(1..=MAX_LIMIT).contains(&limit) {
         return Err(Problem::query("limit", format!("is not between 1 and {MAX_LIMIT}")));
     }
-    let (data, next_after) = page(&snapshot, query.after.unwrap_or(0), limit, subject)?;
+    let (data, next_after) = page(&snapshot, query.after.unwrap_or(0), limit, subject, sight)?;
     Ok(HttpResponse::Ok().json(EventsView { data, next_after }))
 }
 
@@ -127,8 +130,14 @@ fn last_seen(request: &HttpRequest) -> Result<Option<u64>, Problem> {
 }
 
 /// At most `limit` events after a number, and the number of the last one that was looked at.
-fn page(snapshot: &Snapshot, after: u64, limit: usize, subject: Subject) -> Result<(Vec<EventView>, u64), StoreError> {
-    let mut names = Names::over(snapshot)?;
+fn page(
+    snapshot: &Snapshot,
+    after: u64,
+    limit: usize,
+    subject: Subject,
+    sight: Sight,
+) -> Result<(Vec<EventView>, u64), StoreError> {
+    let mut names = Names::over(snapshot, sight)?;
     let (mut data, mut last) = (Vec::new(), after);
     for _ in 0..MAX_SCANNED / MAX_LIMIT {
         let events = snapshot.events(last, if matches!(subject, Subject::Everyone) { limit } else { MAX_LIMIT })?;

@@ -15,8 +15,11 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::{Subject, page};
+use crate::clock::Clock;
 use crate::http::app::App;
+use crate::http::auth::{self, Principal};
 use crate::http::error::{Code, Problem};
+use crate::http::sight::Sight;
 use crate::store::{Handle, StoreError};
 
 /// A page, a follower on a terminal and a few apps; each costs a connection and a read of the store a commit.
@@ -34,15 +37,21 @@ struct Stream {
     _seat: Arc<()>,
     store: Handle,
     newest: watch::Receiver<u64>,
+    clock: Clock,
     end: watch::Receiver<bool>,
+    /// Whose stream it is, and when to look whether they may still have it.
+    who: Principal,
+    revoked: watch::Receiver<u64>,
     after: u64,
     subject: Subject,
+    sight: Sight,
     ping_at: Instant,
     is_greeted: bool,
 }
 
 /// Opens a stream of what comes after an event.
-pub(super) fn open(app: &App, after: u64, subject: Subject) -> Result<HttpResponse, Problem> {
+pub(super) fn open(app: &App, after: u64, subject: Subject, who: Principal) -> Result<HttpResponse, Problem> {
+    let sight = Sight::of(&who);
     let seat = Arc::clone(&app.tally.streams);
     // One more is held by the tally itself.
     if Arc::strong_count(&seat) > MAX_STREAMS + 1 {
@@ -51,9 +60,23 @@ pub(super) fn open(app: &App, after: u64, subject: Subject) -> Result<HttpRespon
     }
     let store = app.store.clone();
     let newest = store.wake().newest.clone();
-    let end = app.shutdown.subscribe();
+    let (end, revoked) = (app.shutdown.subscribe(), app.revoked.subscribe());
+    let clock = app.clock.clone();
     let ping_at = Instant::now() + PING;
-    let stream = Stream { _seat: seat, store, newest, end, after, subject, ping_at, is_greeted: false };
+    let stream = Stream {
+        _seat: seat,
+        store,
+        newest,
+        end,
+        who,
+        revoked,
+        clock,
+        after,
+        subject,
+        sight,
+        ping_at,
+        is_greeted: false,
+    };
     let chunks =
         stream::unfold(stream, |mut stream| async { Some((Ok::<_, StoreError>(stream.next().await?), stream)) });
     Ok(HttpResponse::Ok()
@@ -74,6 +97,9 @@ impl Stream {
         }
         loop {
             if *self.end.borrow() {
+                return None;
+            }
+            if !auth::is_still(&self.who, &self.store, self.clock.now()) {
                 return None;
             }
             // Marked as seen before reading: a commit in between wakes the wait below.
@@ -99,6 +125,7 @@ impl Stream {
                 biased;
                 _ = self.end.wait_for(|is_over| *is_over) => return None,
                 changed = self.newest.changed() => changed.ok()?,
+                changed = self.revoked.changed() => changed.ok()?,
                 () = sleep_until(self.ping_at) => {
                     self.ping_at = Instant::now() + PING;
                     return Some(Bytes::from_static(b": ping\n\n"));
@@ -108,7 +135,7 @@ impl Stream {
     }
 
     fn read(&mut self) -> Result<Option<Bytes>, StoreError> {
-        let (events, last) = page(&self.store.read()?, self.after, BATCH, self.subject)?;
+        let (events, last) = page(&self.store.read()?, self.after, BATCH, self.subject, self.sight)?;
         self.after = last;
         let mut text = String::new();
         for event in events {

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::MAX_STREAMS;
 use crate::http::story::{self, OTHER, SERVICE};
 use crate::http::testing::{House, PERSON, SENDER, api};
+use crate::keyring::Scopes;
 
 /// The body of a stream that was asked for.
 async fn follow(house: &House, query: &str, header: Option<(&str, &str)>) -> Pin<Box<BoxBody>> {
@@ -140,4 +141,19 @@ async fn there_are_only_so_many_streams_and_a_closed_one_makes_room() {
     assert_eq!(house.call(ask()).await.problem(), (503, "too_many_streams".into()));
     open.pop();
     follow(&house, "", None).await;
+}
+
+#[actix_web::test]
+async fn a_stream_ends_when_the_key_it_was_opened_with_is_revoked() {
+    let house = House::new();
+    let key = house.key(Scopes::all()).await;
+    let request = TestRequest::get().uri("/v1/events").insert_header(("accept", "text/event-stream"));
+    let opened = house.respond(request.insert_header(("authorization", format!("Bearer {key}")))).await;
+    let mut body = Box::pin(opened.into_body().boxed());
+    assert_eq!(next(&mut body).await.as_deref(), Some("retry: 2000\n\n"));
+    let id = format!("ak_{}", &key[3..11]);
+    let revoked = house.call(api(TestRequest::delete().uri(&format!("/v1/keys/{id}")))).await;
+    assert_eq!(revoked.status.as_u16(), 200);
+    house.accepted().await;
+    assert_eq!(next(&mut body).await, None, "what happened since is not told any more");
 }

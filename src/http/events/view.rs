@@ -6,6 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::event::{Event, Told};
+use crate::http::sight::Sight;
 use crate::message::{MessageId, OptOut};
 use crate::store::{Snapshot, StoreError};
 
@@ -68,6 +69,7 @@ impl EventView {
 /// The names behind the store's numbers, each looked up once a page.
 pub(super) struct Names<'store> {
     snapshot: &'store Snapshot,
+    sight: Sight,
     senders: HashMap<u32, String>,
     contacts: HashMap<u64, Option<String>>,
     messages: HashMap<MessageId, Option<Known>>,
@@ -81,9 +83,9 @@ struct Known {
 }
 
 impl<'store> Names<'store> {
-    pub(super) fn over(snapshot: &'store Snapshot) -> Result<Self, StoreError> {
+    pub(super) fn over(snapshot: &'store Snapshot, sight: Sight) -> Result<Self, StoreError> {
         let senders = snapshot.senders()?.into_iter().collect();
-        Ok(Self { snapshot, senders, contacts: HashMap::new(), messages: HashMap::new() })
+        Ok(Self { snapshot, sight, senders, contacts: HashMap::new(), messages: HashMap::new() })
     }
 
     /// The event with its names. Whoever was merged into another contact since is shown as that one.
@@ -153,6 +155,7 @@ impl<'store> Names<'store> {
         }
         let person = self.snapshot.person_by_number(number)?;
         let name = person.and_then(|person| person.contact.aliases.into_iter().next());
+        let name = name.map(|name| self.sight.address(&name));
         self.contacts.insert(number, name.clone());
         Ok(name)
     }

@@ -16,6 +16,7 @@ use crate::http::app::App;
 use crate::http::auth::Principal;
 use crate::http::error::{Code, Problem, ProblemBody};
 use crate::http::query::Query;
+use crate::http::sight::Sight;
 use crate::http::{body, when};
 use crate::message::{Message, Status};
 use crate::store::{Accept, IdempotencyKey, KEY_KEPT, StoreError, Write, Written};
@@ -73,7 +74,7 @@ pub(in crate::http) async fn create(
     if is_replay {
         response.insert_header((REPLAYED, "true"));
     }
-    Ok(response.json(MessageView::of(&message)))
+    Ok(response.json(MessageView::of(&message, Sight::of(&Principal::of(&request)))))
 }
 
 async fn read(request: &HttpRequest, payload: Payload) -> Result<SendRequest, Problem> {
@@ -92,7 +93,7 @@ fn key(request: &HttpRequest, asked: &SendRequest) -> Result<Option<IdempotencyK
         let detail = format!("Idempotency-Key must be one header of 1 to {MAX_KEY} characters");
         return Err(Problem::new(Code::InvalidIdempotencyKey, detail));
     }
-    let principal = Principal::of(request).as_str();
+    let principal = Principal::of(request).name;
     let hash = Sha256::new().chain_update(principal).chain_update([0]).chain_update(key.as_bytes()).finalize();
     let kept_ms = i64::try_from(KEY_KEPT.as_millis()).expect("a week fits");
     Ok(Some(IdempotencyKey { key: hash.into(), request: asked.hash(), kept_ms }))

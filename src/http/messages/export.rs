@@ -12,6 +12,7 @@ use crate::http::app::App;
 use crate::http::csv;
 use crate::http::error::{Code, Problem, ProblemBody};
 use crate::http::query::Query;
+use crate::http::sight::Sight;
 use crate::message::{Message, MessageId, Word};
 use crate::store::{Filter, Handle, Snapshot, StoreError};
 
@@ -52,12 +53,16 @@ pub(in crate::http) struct ExportQuery {
 #[utoipa::path(get, path = "/v1/messages.csv", tag = "messages", params(ExportQuery),
     responses((status = 200, content((String = "text/csv", example = "id,sid,status\r\n"))),
         (status = 400, body = ProblemBody)))]
-pub(in crate::http) async fn export(app: Data<App>, query: Query<ExportQuery>) -> Result<HttpResponse, Problem> {
+pub(in crate::http) async fn export(
+    app: Data<App>,
+    query: Query<ExportQuery>,
+    sight: Sight,
+) -> Result<HttpResponse, Problem> {
     let month = query.month.as_deref().unwrap_or_default();
     let wrong = || Problem::query("month", "must be a month like 2026-08");
     let (since, until) = Time::month(month).ok_or_else(wrong)?;
     let filter = Filter { since: Some(since), until: Some(until), ..Filter::default() };
-    let state = State { store: app.store.clone(), filter, next: Next::Heading };
+    let state = State { store: app.store.clone(), filter, sight, next: Next::Heading };
     // An answer that breaks off is noticed; a short table would not be.
     let rows = stream::try_unfold(state, |mut state| async {
         let cut_off = |_| Problem::new(Code::Busy, "the export was cut off: ask again");
@@ -70,6 +75,7 @@ pub(in crate::http) async fn export(app: Data<App>, query: Query<ExportQuery>) -
 struct State {
     store: Handle,
     filter: Filter,
+    sight: Sight,
     next: Next,
 }
 
@@ -88,7 +94,7 @@ impl State {
                 Ok(Some(csv::line(COLUMNS.map(str::to_owned))))
             }
             Next::Page(cursor) => {
-                let (table, next) = part(&self.store.read()?, &self.filter, cursor)?;
+                let (table, next) = part(&self.store.read()?, &self.filter, self.sight, cursor)?;
                 self.next = next.map_or(Next::Nothing, |id| Next::Page(Some(id)));
                 Ok(Some(table))
             }
@@ -100,12 +106,13 @@ impl State {
 fn part(
     snapshot: &Snapshot,
     filter: &Filter,
+    sight: Sight,
     cursor: Option<MessageId>,
 ) -> Result<(String, Option<MessageId>), StoreError> {
     let page = snapshot.messages(filter, cursor, PAGE)?;
     let mut table = String::new();
     for message in &page.rows {
-        table += &row(message, snapshot.segment_of(message.id)?.is_some());
+        table += &row(message, sight, snapshot.segment_of(message.id)?.is_some());
     }
     for id in &page.unreadable {
         let mut cells = vec![String::new(); COLUMNS.len()];
@@ -115,7 +122,7 @@ fn part(
     Ok((table, page.next))
 }
 
-fn row(message: &Message, is_archived: bool) -> String {
+fn row(message: &Message, sight: Sight, is_archived: bool) -> String {
     let time = |time: Option<Time>| time.map(|time| time.to_string()).unwrap_or_default();
     let between = |from: Option<Time>, to: Option<Time>| match (from, to) {
         (Some(from), Some(to)) if to >= from => (to.0 - from.0).to_string(),
@@ -128,7 +135,7 @@ fn row(message: &Message, is_archived: bool) -> String {
         message.status().to_string(),
         message.code().map(|code| code.to_string()).unwrap_or_default(),
         message.draft.from.to_string(),
-        message.draft.to.to_string(),
+        sight.address(&message.draft.to.to_string()),
         message.draft.reference.clone().unwrap_or_default(),
         message.draft.tags.join(" "),
         message.attempts.len().to_string(),

@@ -5,15 +5,16 @@ use actix_web::web::{Data, Json, Path};
 use super::view::MessageView;
 use crate::http::app::App;
 use crate::http::error::{Problem, ProblemBody};
+use crate::http::sight::Sight;
 use crate::message::Message;
 
 /// One message, by its id or by Twilio's SID.
 #[utoipa::path(get, path = "/v1/messages/{id}", tag = "messages",
     params(("id" = String, Path, description = "`msg_…`, or Twilio's `SM…` or `MM…`")),
     responses((status = 200, body = MessageView), (status = 404, body = ProblemBody)))]
-pub(in crate::http) async fn get(app: Data<App>, id: Path<String>) -> Result<Json<MessageView>, Problem> {
+pub(in crate::http) async fn get(app: Data<App>, id: Path<String>, sight: Sight) -> Result<Json<MessageView>, Problem> {
     let message = find(&app, &id)?;
-    Ok(Json(MessageView::read(&message, &app.store.read()?)?))
+    Ok(Json(MessageView::read(&message, &app.store.read()?, sight)?))
 }
 
 /// A message by any of its names. A text that cannot be a name of one is the name of none.

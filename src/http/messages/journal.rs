@@ -8,6 +8,7 @@ use super::get::find;
 use super::standing::{awaited, closed};
 use crate::http::app::App;
 use crate::http::error::{Problem, ProblemBody};
+use crate::http::sight::Sight;
 use crate::message::{Fact, Form, OptOut, Row, Wait, Why, explain};
 
 /// All that happened to a message, oldest first.
@@ -42,13 +43,16 @@ pub(in crate::http) struct JournalRow {
 #[utoipa::path(get, path = "/v1/messages/{id}/journal", tag = "messages",
     params(("id" = String, Path, description = "`msg_…`, or Twilio's `SM…` or `MM…`")),
     responses((status = 200, body = Journal), (status = 404, body = ProblemBody)))]
-pub(in crate::http) async fn journal(app: Data<App>, id: Path<String>) -> Result<Json<Journal>, Problem> {
+pub(in crate::http) async fn journal(app: Data<App>, id: Path<String>, sight: Sight) -> Result<Json<Journal>, Problem> {
     let journal = find(&app, &id)?.journal;
-    Ok(Json(Journal { data: journal.rows.iter().map(JournalRow::of).collect(), dropped: journal.dropped }))
+    Ok(Json(Journal {
+        data: journal.rows.iter().map(|row| JournalRow::of(row, sight)).collect(),
+        dropped: journal.dropped,
+    }))
 }
 
 impl JournalRow {
-    fn of(row: &Row) -> Self {
+    fn of(row: &Row, sight: Sight) -> Self {
         let (status, code) = match &row.fact {
             Fact::Sent { word, .. } => (Some(word), None),
             Fact::Reported { word, code, .. } => (Some(word), *code),
@@ -64,13 +68,15 @@ impl JournalRow {
             attempt: row.fact.attempt(),
             status: status.map(|word| word.as_str().to_owned()),
             code,
-            detail: sentence(&row.fact),
+            detail: sentence(&row.fact, sight),
         }
     }
 }
 
 /// What happened, as one would say it.
-fn sentence(fact: &Fact) -> String {
+fn sentence(fact: &Fact, sight: Sight) -> String {
+    // Twilio repeats in it what it was given.
+    let said = |detail: &String| if detail.is_empty() { String::new() } else { format!(": {}", sight.quote(detail)) };
     let because = |code: &Option<u32>| code.map_or(String::new(), |code| format!(" ({code}: {})", explain(code).title));
     match fact {
         Fact::Accepted { due } => format!("Accepted, to be sent at {due}."),
@@ -85,13 +91,13 @@ fn sentence(fact: &Fact) -> String {
             format!("Attempt {attempt}: Twilio took it as {sid} and called it {}.", word.as_str())
         }
         Fact::Refused { attempt, code, detail } => {
-            format!("Attempt {attempt}: Twilio refused it{}: {detail}", because(code))
+            format!("Attempt {attempt}: Twilio refused it{}{}", because(code), said(detail))
         }
         Fact::NotProcessed { attempt, detail, retry_at } => {
-            format!("Attempt {attempt}: Twilio did not take it, so it is tried again at {retry_at}: {detail}")
+            format!("Attempt {attempt}: Twilio did not take it, so it is tried again at {retry_at}{}", said(detail))
         }
         Fact::Unclear { attempt, detail, .. } => {
-            format!("Attempt {attempt}: nobody knows whether Twilio took it, so it is looked for there: {detail}")
+            format!("Attempt {attempt}: nobody knows whether Twilio took it, so it is looked for there{}", said(detail))
         }
         Fact::Reported { attempt, word, code, .. } => {
             format!("Attempt {attempt}: Twilio reported {}{}.", word.as_str(), because(code))

@@ -10,6 +10,7 @@ use super::view::MessageView;
 use crate::http::app::App;
 use crate::http::error::{Problem, ProblemBody};
 use crate::http::query::Query;
+use crate::http::sight::Sight;
 use crate::http::when;
 use crate::message::{MessageId, Status};
 use crate::store::Filter;
@@ -69,7 +70,11 @@ pub(in crate::http) struct MessageList {
 /// Messages, newest first.
 #[utoipa::path(get, path = "/v1/messages", tag = "messages", params(ListQuery),
     responses((status = 200, body = MessageList), (status = 400, body = ProblemBody)))]
-pub(in crate::http) async fn list(app: Data<App>, query: Query<ListQuery>) -> Result<Json<MessageList>, Problem> {
+pub(in crate::http) async fn list(
+    app: Data<App>,
+    query: Query<ListQuery>,
+    sight: Sight,
+) -> Result<Json<MessageList>, Problem> {
     let query = query.into_inner();
     let limit = query.limit.unwrap_or(USUAL_LIMIT);
     if !(1..=MAX_LIMIT).contains(&limit) {
@@ -77,9 +82,11 @@ pub(in crate::http) async fn list(app: Data<App>, query: Query<ListQuery>) -> Re
     }
     let cursor = query.cursor.as_deref().filter(|text| !text.is_empty()).map(cursor).transpose()?;
     let filter = filter(&app, query)?;
+    filter.to.as_ref().map_or(Ok(()), |_| sight.may_name_people())?;
     let snapshot = app.store.read()?;
     let page = snapshot.messages(&filter, cursor, limit)?;
-    let data = page.rows.iter().map(|message| MessageView::read(message, &snapshot)).collect::<Result<_, _>>()?;
+    let data =
+        page.rows.iter().map(|message| MessageView::read(message, &snapshot, sight)).collect::<Result<_, _>>()?;
     Ok(Json(MessageList {
         data,
         next_cursor: page.next.map(|id| id.to_string()),

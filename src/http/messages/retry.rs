@@ -12,6 +12,7 @@ use crate::http::auth::Principal;
 use crate::http::body;
 use crate::http::error::{Code, Problem, ProblemBody};
 use crate::http::fields::Fields;
+use crate::http::sight::Sight;
 use crate::store::{Retry, Write, Written};
 
 /// One flag.
@@ -38,7 +39,8 @@ pub(in crate::http) async fn retry(
     id: Path<String>,
     payload: Payload,
 ) -> Result<Json<MessageView>, Problem> {
-    let source = Principal::of(&request).source();
+    let who = Principal::of(&request);
+    let source = who.source();
     let asked = RetryRequest::read(&body::json(&request, payload, MAX_BODY).await?)?;
     let message = find(&app, &id)?;
     let retry = Retry { ids: vec![message.id], may_duplicate: asked.may_duplicate, source };
@@ -49,7 +51,7 @@ pub(in crate::http) async fn retry(
     match verdict {
         Some((id, Ok(()))) => {
             let message = app.store.read()?.message(id)?.ok_or_else(|| Problem::not_found("message"))?;
-            Ok(Json(MessageView::of(&message)))
+            Ok(Json(MessageView::of(&message, Sight::of(&who))))
         }
         Some((_, Err(never))) => {
             Err(Problem::new(Code::NotRetryable, format!("the message is {}: {never}", message.status())))

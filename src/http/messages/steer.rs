@@ -8,6 +8,7 @@ use super::view::MessageView;
 use crate::http::app::App;
 use crate::http::auth::Principal;
 use crate::http::error::{Code, Problem, ProblemBody};
+use crate::http::sight::Sight;
 use crate::message::{Message, Status};
 use crate::store::{Direction, Steer, Write, Written};
 
@@ -51,10 +52,11 @@ pub(in crate::http) async fn release(
 }
 
 async fn steer(request: &HttpRequest, app: &App, id: &str, to: Direction) -> Result<Json<MessageView>, Problem> {
-    let source = Principal::of(request).source();
+    let who = Principal::of(request);
+    let source = who.source();
     let id = find(app, id)?.id;
     match app.store.write(Write::Steer(Steer { id, to, source })).await? {
-        Written::Steered(message) => Ok(Json(MessageView::of(&message))),
+        Written::Steered(message) => Ok(Json(MessageView::of(&message, Sight::of(&who)))),
         Written::TooLate(message) => Err(too_late(&message, to)),
         Written::NotFound => Err(Problem::not_found("message")),
         other => unreachable!("a message that is steered is answered as one, not by {other:?}"),

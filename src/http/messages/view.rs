@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use super::standing::{EndedView, HeldView, failed_at};
 use crate::clock::Time;
 use crate::http::failures::FailureView;
+use crate::http::sight::Sight;
 use crate::message::{Attempt, Content, Handing, Message, Next, OnUnknown, Origin, Priority, Template, Word};
 use crate::store::{Snapshot, StoreError};
 
@@ -137,14 +138,15 @@ pub(in crate::http) struct SeenView {
 
 impl MessageView {
     /// The message as a snapshot has it.
-    pub(in crate::http) fn read(message: &Message, snapshot: &Snapshot) -> Result<Self, StoreError> {
-        Ok(Self { archived: snapshot.segment_of(message.id)?.is_some(), ..Self::of(message) })
+    pub(in crate::http) fn read(message: &Message, snapshot: &Snapshot, sight: Sight) -> Result<Self, StoreError> {
+        Ok(Self { archived: snapshot.segment_of(message.id)?.is_some(), ..Self::of(message, sight) })
     }
 
     /// The message as it was just written: not in the archive, whatever it was before.
-    pub(in crate::http) fn of(message: &Message) -> Self {
+    pub(in crate::http) fn of(message: &Message, sight: Sight) -> Self {
         let draft = &message.draft;
         let (body, media_url, content_sid, variables) = content(&draft.content);
+        let (body, media_url, variables) = sight.words((body, media_url, variables));
         let text = |time: Option<Time>| time.map(|time| time.to_string());
         let [sent, delivered, read] = [Word::Sent, Word::Delivered, Word::Read].map(|word| message.time(&word));
         Self {
@@ -154,17 +156,17 @@ impl MessageView {
             origin: origin(message.origin),
             settled: message.is_settled(),
             from: draft.from.to_string(),
-            to: draft.to.to_string(),
+            to: sight.address(&draft.to.to_string()),
             body,
             media_url,
             content_sid,
             variables,
             reference: draft.reference.clone(),
             tags: draft.tags.clone(),
-            metadata: draft.metadata.clone(),
+            metadata: sight.words(draft.metadata.clone()),
             priority: draft.priority,
             category: draft.category.as_str(),
-            fallback: draft.fallback.clone().map(FallbackView::of),
+            fallback: draft.fallback.clone().map(|template| FallbackView::of(template, sight)),
             may_duplicate: draft.may_duplicate,
             on_unknown: draft.on_unknown.map(OnUnknown::as_str),
             send_at: text(draft.send_at),
@@ -185,7 +187,7 @@ impl MessageView {
             held: HeldView::of(message),
             ended: EndedView::of(message),
             next: message.next.map(NextView::of),
-            attempts: message.attempts.iter().map(AttemptView::of).collect(),
+            attempts: message.attempts.iter().map(|attempt| AttemptView::of(attempt, sight)).collect(),
             journal_dropped: message.journal.dropped,
             archived: false,
             forgotten: matches!(draft.content, Content::Forgotten { .. }),
@@ -219,8 +221,8 @@ fn between(from: Option<Time>, to: Option<Time>) -> Option<u64> {
 }
 
 impl FallbackView {
-    fn of(Template { sid, variables }: Template) -> Self {
-        Self { content_sid: sid, variables }
+    fn of(Template { sid, variables }: Template, sight: Sight) -> Self {
+        Self { content_sid: sid, variables: sight.words(variables) }
     }
 }
 
@@ -231,7 +233,7 @@ impl NextView {
 }
 
 impl AttemptView {
-    fn of(attempt: &Attempt) -> Self {
+    fn of(attempt: &Attempt, sight: Sight) -> Self {
         let (state, reason, code) = handing(&attempt.handing);
         let seen = attempt.receipt.history().map(|(word, seen)| SeenView {
             status: word.as_str().to_owned(),
@@ -247,7 +249,8 @@ impl AttemptView {
             sid: attempt.sid().map(|sid| sid.to_string()),
             started_at: attempt.started_at.to_string(),
             answered_at: attempt.answered_at.map(|at| at.to_string()),
-            reason,
+            // Twilio repeats in it what it was given.
+            reason: sight.words(reason),
             error_code: code.or_else(|| attempt.receipt.codes.first().copied()),
             receipt: seen.collect(),
         }

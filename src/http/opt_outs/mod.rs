@@ -13,6 +13,7 @@ use super::body;
 use super::error::{Code, Problem, ProblemBody};
 use super::fields::Fields;
 use super::query::Query;
+use super::sight::Sight;
 use crate::message::{Address, OptOut};
 use crate::store::{OptingOut, Write, Written};
 
@@ -63,7 +64,7 @@ pub(super) struct OptOutRequest {
 /// Who does not want something, and how we know.
 #[utoipa::path(get, path = "/v1/opt-outs", tag = "contacts", params(OptOutsQuery),
     responses((status = 200, body = OptOuts), (status = 400, body = ProblemBody)))]
-pub(super) async fn list(app: Data<App>, query: Query<OptOutsQuery>) -> Result<Json<OptOuts>, Problem> {
+pub(super) async fn list(app: Data<App>, query: Query<OptOutsQuery>, sight: Sight) -> Result<Json<OptOuts>, Problem> {
     let limit = query.limit.unwrap_or(USUAL_LIMIT);
     if !(1..=MAX_LIMIT).contains(&limit) {
         return Err(Problem::query("limit", format!("must be 1 to {MAX_LIMIT}")));
@@ -72,7 +73,7 @@ pub(super) async fn list(app: Data<App>, query: Query<OptOutsQuery>) -> Result<J
     let wrong = |_| Problem::query("cursor", "is none: give the next_cursor of the page before, unchanged");
     let page = app.store.read()?.opted_out(cursor.map_err(wrong)?.unwrap_or(0), limit)?;
     Ok(Json(OptOuts {
-        opt_outs: page.rows.iter().flat_map(|(_, contact)| views(contact)).collect(),
+        opt_outs: page.rows.iter().flat_map(|(_, contact)| views(contact, sight)).collect(),
         next_cursor: page.next.map(|number| number.to_string()),
     }))
 }
@@ -87,12 +88,13 @@ pub(super) async fn put(
     app: Data<App>,
     address: Path<String>,
     payload: Payload,
+    sight: Sight,
 ) -> Result<Json<OptOutsOf>, Problem> {
     let (scope, note) = read(&body::json(&request, payload, MAX_BODY).await?)?;
     let name = person(&address)?;
     write(&app, OptingOut { name: name.clone(), scope: Some(scope), note }).await?;
     let person = app.store.read()?.person(&name)?;
-    Ok(Json(OptOutsOf { opt_outs: person.map(|person| views(&person.contact)).unwrap_or_default() }))
+    Ok(Json(OptOutsOf { opt_outs: person.map(|person| views(&person.contact, sight)).unwrap_or_default() }))
 }
 
 /// The person wants everything again. Do this only if they asked for it.

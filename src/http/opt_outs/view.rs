@@ -4,6 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::contact::{Contact, OptedOut, Reason};
+use crate::http::sight::Sight;
 
 /// Something a person does not want.
 #[derive(Debug, Serialize, ToSchema)]
@@ -29,26 +30,26 @@ pub(in crate::http) struct OptOutView {
 }
 
 /// What a person does not want, the widest first.
-pub(in crate::http) fn views(contact: &Contact) -> Vec<OptOutView> {
-    contact.opt_outs.iter().map(|opt_out| OptOutView::of(contact, opt_out)).collect()
+pub(in crate::http) fn views(contact: &Contact, sight: Sight) -> Vec<OptOutView> {
+    contact.opt_outs.iter().map(|opt_out| OptOutView::of(contact, opt_out, sight)).collect()
 }
 
 impl OptOutView {
-    fn of(contact: &Contact, OptedOut { scope, at, reason }: &OptedOut) -> Self {
+    fn of(contact: &Contact, OptedOut { scope, at, reason }: &OptedOut, sight: Sight) -> Self {
         let (reason, code, word, note) = match reason.clone() {
             Reason::Code(code) => ("code", Some(code), None, None),
             Reason::Word(word) => ("word", None, Some(word), None),
             Reason::Operator(note) => ("operator", None, None, note),
         };
         Self {
-            contact: contact.aliases.first().cloned(),
-            aliases: contact.aliases.clone(),
+            contact: contact.aliases.first().map(|name| sight.address(name)),
+            aliases: contact.aliases.iter().map(|name| sight.address(name)).collect(),
             scope: scope.as_str(),
             since: at.to_string(),
             reason,
             code,
             word,
-            note,
+            note: sight.words(note),
         }
     }
 }

@@ -17,6 +17,7 @@ use super::app::App;
 use super::auth::Principal;
 use super::body;
 use super::error::{Code, Problem, ProblemBody};
+use super::sight::Sight;
 use crate::clock::Time;
 use crate::message::{Message, MessageId, Never, Policy};
 use crate::store::{Retry, Snapshot, StoreError, Write, Written};
@@ -42,8 +43,10 @@ pub(super) async fn retry(
     app: Data<App>,
     payload: Payload,
 ) -> Result<Json<RetriesView>, Problem> {
-    let source = Principal::of(&request).source();
+    let who = Principal::of(&request);
+    let source = who.source();
     let wish = Wish::read(&body::json(&request, payload, MAX_BODY).await?, app.clock.now())?;
+    wish.filter.to.as_ref().map_or(Ok(()), |_| Sight::of(&who).may_name_people())?;
     let (is_dry_run, may_duplicate) = (wish.is_dry_run, wish.may_duplicate);
     let mut found = find(&app, wish).await?;
     if !is_dry_run {

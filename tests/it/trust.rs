@@ -1,0 +1,115 @@
+//! API keys and the audit log, as the data file keeps them.
+
+use std::time::Duration;
+
+use bluetick::audit::{Actor, Deed};
+use bluetick::clock::Time;
+use bluetick::keyring::{ApiKey, KeyId, Scopes, Wish};
+use bluetick::store::{Act, FILE, Govern, Old, Store, Used, Write, Written, encode, verify};
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+
+use crate::support::{Folder, assert_verified, one};
+
+const START: Time = Time(1_800_000_000_000);
+const DAY: Duration = Duration::from_secs(86_400);
+const AUDIT: TableDefinition<u64, &[u8]> = TableDefinition::new("audit");
+
+fn key() -> ApiKey {
+    let wish = Wish { name: "shop".into(), scopes: Scopes::all(), networks: Vec::new(), expires_at: None };
+    ApiKey::make(wish, KeyId([1; 4]), [7; 32], START).0
+}
+
+fn keep(store: &mut Store, key: &ApiKey, expected: Option<u32>, now: Time) -> bool {
+    let act = Act::KeepKey { key: Box::new(key.clone()), expected };
+    let govern = Govern { by: Actor::job("test"), act, deed: Deed::new("key.changed", "ak_01010101", "") };
+    matches!(one(store, Write::Govern(Box::new(govern)), now), Written::Governed)
+}
+
+fn note(store: &mut Store, now: Time) {
+    let govern = Govern { by: Actor::job("test"), act: Act::Nothing, deed: Deed::new("noted", "", "") };
+    one(store, Write::Govern(Box::new(govern)), now);
+}
+
+#[test]
+fn of_two_who_change_a_key_at_once_one_is_told_so_and_what_is_revoked_stays_revoked() {
+    let folder = Folder::new();
+    let mut store = folder.store();
+    let mut mine = key();
+    assert!(keep(&mut store, &mine, None, START) && !keep(&mut store, &mine, None, START), "a key is new once");
+    let mut theirs = mine.clone();
+    mine.rotate([8; 32], DAY, START);
+    theirs.revoke(START);
+    assert!(keep(&mut store, &mine, Some(1), START) && !keep(&mut store, &theirs, Some(1), START));
+    mine.revoke(START);
+    let mut zombie = mine.clone();
+    zombie.revoked_at = None;
+    assert!(keep(&mut store, &mine, Some(2), START) && !keep(&mut store, &zombie, Some(2), START));
+    let rows = store.read().and_then(|snapshot| snapshot.audit(u64::MAX, 10)).expect("a log");
+    assert_eq!(rows.len(), 3, "what was not done is not in the log");
+    assert_verified(&store);
+}
+
+#[test]
+fn uses_are_added_up_and_survive_a_change_of_the_key() {
+    let folder = Folder::new();
+    let mut store = folder.store();
+    let mut stale = key();
+    keep(&mut store, &stale, None, START);
+    let used = |times, last_at| Write::Used(vec![Used { key: KeyId([1; 4]), times, last_at }]);
+    one(&mut store, used(3, START.plus(DAY)), START);
+    one(&mut store, used(4, START), START);
+    stale.rotate([8; 32], DAY, START);
+    assert!(keep(&mut store, &stale, Some(1), START));
+    let kept = store.read().and_then(|snapshot| snapshot.api_key(KeyId([1; 4]))).expect("a store").expect("a key");
+    assert_eq!((kept.used, kept.last_used_at, kept.generation), (7, Some(START.plus(DAY)), 2));
+}
+
+#[test]
+fn old_rows_of_the_log_go_and_the_chain_is_whole_all_the_same() {
+    let folder = Folder::new();
+    let mut store = folder.store();
+    (0..5).for_each(|day| note(&mut store, START.plus(DAY * day)));
+    let old = |until| Old { events_before: Time(0), audit_before: until, keys: Vec::new(), gone: Vec::new() };
+    let forgotten = |store: &mut Store, until| match one(store, Write::ForgetOld(old(until)), START.plus(DAY * 9)) {
+        Written::Forgotten(count) => count,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(forgotten(&mut store, START.plus(DAY * 2)), 2);
+    assert_verified(&store);
+    assert_eq!(forgotten(&mut store, START.plus(DAY * 9)), 2, "the newest stays");
+    note(&mut store, START.plus(DAY * 9));
+    let rows = store.read().and_then(|snapshot| snapshot.audit(u64::MAX, 10)).expect("a log");
+    assert_eq!(rows.iter().map(|row| row.seq).collect::<Vec<_>>(), [6, 5]);
+    assert_verified(&store);
+}
+
+#[test]
+fn a_row_that_was_changed_taken_out_or_cut_off_shows() {
+    type Spoil = fn(&mut redb::Table<u64, &[u8]>);
+    let spoil: [(&str, Spoil); 4] = [
+        ("changed", |log| {
+            let mut row: bluetick::audit::Entry =
+                bluetick::store::decode(log.get(2).expect("a table").expect("a row").value()).expect("a row");
+            row.deed.detail = "nothing to see".into();
+            log.insert(2, encode(&row).as_slice()).expect("written");
+        }),
+        ("taken out", |log| drop(log.remove(2).expect("removed"))),
+        ("the oldest cut off", |log| drop(log.remove(1).expect("removed"))),
+        ("the newest cut off", |log| drop(log.remove(3).expect("removed"))),
+    ];
+    for (what, spoil) in spoil {
+        let folder = Folder::new();
+        let mut store = folder.store();
+        (0..3).for_each(|_| note(&mut store, START));
+        drop(store);
+        let db = Database::open(folder.0.join(FILE)).expect("it is there");
+        let txn = db.begin_write().expect("it can be written");
+        spoil(&mut txn.open_table(AUDIT).expect("a log"));
+        txn.commit().expect("it can be written");
+        assert!(db.begin_read().is_ok());
+        drop(db);
+        let store = folder.store();
+        let found = verify(&store.read().expect("a store"), |_, _| ()).expect("it is read");
+        assert!(found.differences.iter().any(|difference| difference.place == "audit"), "{what}: {found:?}");
+    }
+}
