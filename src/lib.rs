@@ -8,7 +8,7 @@
 //! ```text
 //! roof       main  cli/  serve/  config/      argv, wiring, signals; config only gathers every room's own Options
 //! floor 6    http/   jobs/   emulator/        where the outside meets the inside
-//! floor 5    backup                           what takes two rooms below
+//! floor 5    backup  custody                  what takes two rooms below
 //! floor 4    store/  twilio/                  each speaks to one outside thing: the data file, Twilio
 //! floor 3    archive/                         sealed files, and old messages in them; the store finds them there
 //! floor 2    contact  pause  metrics/         pure: people, what is held up, what one record adds to the numbers,
@@ -22,7 +22,7 @@
 //! | --- | --- | --- |
 //! | [`message`] | status fold, receipt join, attempt, draft, address, window gate, retry, journal, failure catalogue (a data file), policy | – |
 //! | [`timetable`] | when something is due by a cron line | croner |
-//! | [`keyring`] | every secret there is, and who may do what: API keys and their scopes | – |
+//! | [`keyring`] | every secret there is, and who may do what: the life of a secret, the vault, API keys and their scopes, access tokens | ring |
 //! | [`audit`] | a row of the log of what people and programs did, and its hash | – |
 //! | [`contact`] | the names of a person, when they last wrote, what they do not want | – |
 //! | [`pause`] | what is held up instead of burning the queue, why, and how it ends | – |
@@ -32,6 +32,7 @@
 //! | [`archive`] | sealed files: whole or not there, proven by a checksum; the shelf of segments that old messages are in | zstd |
 //! | [`store`] | tables, `commit(batch, now)`, the writer thread as its shell and a keeper of the folder beside it (sentinel, room on the disk), snapshot reads, codec, verify; a message is found wherever it is | redb, bincode |
 //! | [`backup`] | the whole store in a sealed file, the segments of the archive beside it, and a data file made from them | – |
+//! | [`custody`] | the master key's file, the vault it opens, and the one way to change a secret | – |
 //! | [`twilio`] | client, wire format, signature, webhook, outcome, transport | hmac, sha1, reqwest |
 //! | [`jobs`] | one loop, one file per job: send, archive, retention, reconcile (with `evidence`, which of Twilio's messages are ours, `listen`, what people wrote, and `adopt`, what was sent while a restored store knew nothing); `chores` does what is periodic, one thing after the other, and `alarm` wakes it | tokio-cron-scheduler |
 //! | [`http`] | every route on one page; webhooks, messages, metrics, events, pages, charts, one error table | actix-web, rust-embed, charts-rs |
@@ -80,6 +81,11 @@
 //! let go → [`jobs::retention`] scrubs events and writes marked segments anew → [`store::Write::Rewrite`], at night: the file
 //! without its free pages.
 //!
+//! *A secret.* What stands in the configuration is met at the start ([`custody::Custody::open`]): a new value is used from then on,
+//! one that was rotated away stays away. A change goes through [`custody::Custody::change`]: pure code decides ([`keyring::Ring`]),
+//! [`store::Act::KeepSecrets`] writes it with its row of the audit log if nobody was quicker, and the [`keyring::Keyring`] holds it
+//! before anyone is answered; webhooks and the client look there each time.
+//!
 //! *A message sent elsewhere.* A signed callback with a SID nobody has: one attempt, `origin` external, tracked, never
 //! retried. If an attempt of ours later claims that SID, the record is absorbed and its id leads to ours.
 //!
@@ -93,6 +99,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod contact;
+pub mod custody;
 pub mod emulator;
 pub mod event;
 pub mod http;

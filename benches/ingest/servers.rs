@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use actix_web::web::{self, Bytes, Data};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
+use bluetick::clock::Clock;
 use bluetick::config::Config;
+use bluetick::keyring::Keyring;
 use bluetick::twilio::Webhook;
 use bluetick::twilio::webhook::{Request, Verified};
 use bluetick::twilio::wire::{StatusCallback, parse_form};
@@ -105,7 +107,7 @@ fn config(dir: &Path) -> Config {
 }
 
 fn webhook() -> Webhook {
-    Webhook { public_url: PUBLIC_URL.into(), account_sid: ACCOUNT.into(), tokens: vec![TOKEN.into()] }
+    Webhook { public_url: PUBLIC_URL.into(), account_sid: ACCOUNT.into(), keyring: Keyring::of_tokens([TOKEN.into()]) }
 }
 
 fn listen(routes: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static) -> anyhow::Result<()> {
@@ -146,7 +148,9 @@ fn open(request: &HttpRequest, webhook: &Webhook, body: &[u8]) -> Option<Verifie
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
     let target = request.uri().path_and_query().map_or("", |target| target.as_str());
     let (content_type, signature) = (header("content-type"), header("x-twilio-signature"));
-    webhook.open(Request { method: request.method().as_str(), target, content_type, body, signature }).ok()
+    webhook
+        .open(Request { method: request.method().as_str(), target, content_type, body, signature }, Clock::System.now())
+        .ok()
 }
 
 /// About a hundred bytes: what happened to whom.

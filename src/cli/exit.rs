@@ -4,6 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use crate::config::ConfigError;
+use crate::custody::CustodyError;
 use crate::serve::DiskFailed;
 use crate::store::StoreError;
 
@@ -18,7 +19,7 @@ Exit codes:
   66  a file that was named is not there or cannot be read
   70  something else went wrong
   74  the disk failed
-  78  the configuration is wrong, or the data file is not the one that belongs there
+  78  the configuration is wrong, the data file is not the one that belongs there, or the master key does not open it
 
 Every key of config.toml is also a variable of the environment: BLUETICK__SECTION__KEY.";
 
@@ -98,6 +99,11 @@ impl Code {
                 Trouble::NoInput(_) => Self::NoInput,
                 Trouble::Told(code) => *code,
             };
+        }
+        match error.downcast_ref::<CustodyError>() {
+            Some(CustodyError::Locked(_)) => return Self::Configuration,
+            Some(CustodyError::Store(StoreError::Disk(_))) => return Self::Disk,
+            _ => {}
         }
         match error.downcast_ref::<StoreError>() {
             Some(StoreError::Disk(_)) => return Self::Disk,

@@ -7,6 +7,7 @@ use reqwest::Url;
 
 use super::{Config, Mode};
 use crate::clock::Clock;
+use crate::keyring::VaultKey;
 use crate::message::Address;
 use crate::timetable::Timetable;
 use crate::twilio::BadOptions;
@@ -72,6 +73,7 @@ impl Flaws {
             ("retention.schedule", &config.retention.schedule),
             ("retention.rewrite_schedule", &config.retention.rewrite_schedule),
             ("backup.schedule", &config.backup.schedule),
+            ("secrets.schedule", &config.secrets.schedule),
         ] {
             match Timetable::read(line) {
                 Err(error) => self.add(key, format!("{key} {error}")),
@@ -167,6 +169,14 @@ impl Flaws {
     }
 
     fn rest(&mut self, config: &Config) {
+        if let Some(key) = &config.secrets.master_key
+            && VaultKey::read(key.expose()).is_err()
+        {
+            self.add(
+                "secrets.master_key",
+                "secrets.master_key must be 64 hex digits, as `openssl rand -hex 32` prints them",
+            );
+        }
         let policy = &config.policy;
         self.check(
             "policy.backoff_longest_ms",

@@ -140,6 +140,32 @@ pub(super) static KEYS: &[Key] = &[
         "The folder of the backups; else backups in the data folder. A copy on another machine is what survives a fire.",
     )
     .example("\"/var/backups/bluetick\""),
+    key("secrets.rotate_after_days", "Days after which a secret is due to be rotated (1 to 3650).").between(1.0, 3_650.0),
+    key("secrets.warn_days", "Days before that in which the pages, the log and the metrics say so (0 to 365).")
+        .between(0.0, 365.0),
+    key(
+        "secrets.overlap_s",
+        "Seconds that a rotated secret of bluetick's own is still good for (3600 to 2592000); access tokens live an hour.",
+    )
+    .between(3_600.0, 2_592_000.0),
+    key(
+        "secrets.twilio_grace_s",
+        "Seconds that callbacks signed with a rotated auth token of Twilio's are still let in (60 to 604800).",
+    )
+    .between(60.0, 604_800.0),
+    key(
+        "secrets.schedule",
+        "When it is looked whether a secret is due, as a cron line in UTC: second minute hour day month weekday; empty for\n\
+         never. bluetick's own are rotated then; for Twilio's it is only said.",
+    ),
+    key(
+        "secrets.master_key",
+        "What opens the vault in which rotated secrets are kept: 64 hex digits. Without it there is a file of it.",
+    )
+    .secret()
+    .example("\"00000000000000000000000000000000000000000000000000000000000000aa\""),
+    key("secrets.master_key_path", "That file, made when it is first needed; else master.key in the data folder.")
+        .example("\"/etc/bluetick/secrets/master.key\""),
     key(
         "twilio.api_url",
         "Where Twilio's API is: scheme and host, no path. Another one is for regions and for the emulator.",

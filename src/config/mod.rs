@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 pub use problem::{ConfigError, Place, Problem, Spot};
 pub use template::{environment as environment_template, file as template};
 
-use crate::{archive, backup, emulator, http, jobs, message, store, telemetry, twilio};
+use crate::{archive, backup, emulator, http, jobs, keyring, message, store, telemetry, twilio};
 use layer::Layer;
 use shape::Shape;
 
@@ -61,6 +61,8 @@ pub struct Config {
     pub retention: jobs::retention::Options,
     /// Backups.
     pub backup: backup::Options,
+    /// Secrets: how they are kept, and when they are due.
+    pub secrets: keyring::Options,
     /// The account at Twilio.
     pub twilio: twilio::Options,
     /// Waits and limits of sending.

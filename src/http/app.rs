@@ -13,6 +13,7 @@ use crate::alert::Board;
 use crate::archive;
 use crate::backup;
 use crate::clock::{Clock, Time};
+use crate::custody::Custody;
 use crate::message::{Address, Policy};
 use crate::store::{Handle, Upkeep};
 use crate::timetable::Timetable;
@@ -24,6 +25,8 @@ pub struct App {
     pub store: Handle,
     /// How Twilio's requests are verified; `None` without an auth token or public URL, and then none is let in.
     pub webhook: Option<Webhook>,
+    /// Every secret there is.
+    pub custody: Arc<Custody>,
     /// What is wrong right now.
     pub board: Board,
     /// What time it is.

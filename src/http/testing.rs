@@ -3,6 +3,7 @@
 //! Not here: any assertion.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -20,7 +21,8 @@ use super::{Options, headers, routes};
 use crate::archive::Shelf;
 use crate::audit::{Actor, Deed};
 use crate::clock::{Clock, Time};
-use crate::keyring::{self, ApiKey, KeyId, Scopes};
+use crate::custody::Custody;
+use crate::keyring::{self, ApiKey, KeyId, Kind, Scopes};
 use crate::message::{AttemptId, Fact, Policy, Sid, Source, Word};
 use crate::store::{self, Act, Claim, Claimed, Govern, Settle, Turn, Upkeep, Write, Written};
 use crate::twilio::signature::{AuthToken, sign_form};
@@ -54,13 +56,16 @@ impl House {
         let options = store::Options { dir: dir.clone(), cache_mb: 16, ..store::Options::default() };
         let (store, _writer) = store::start(&options, Shelf::beside(&options.dir), Policy::default(), clock.clone())
             .expect("a store in a new folder");
+        let secrets = vec![(Kind::TwilioAuthToken, AuthToken::new(TOKEN))];
+        let custody = Arc::new(custody(store.clone(), dir.clone(), secrets));
         let mut app = App {
             store,
             webhook: Some(Webhook {
                 public_url: PUBLIC_URL.into(),
                 account_sid: ACCOUNT.into(),
-                tokens: vec![AuthToken::new(TOKEN)],
+                keyring: custody.keyring().clone(),
             }),
+            custody,
             board: Default::default(),
             clock,
             options: Options {
@@ -194,6 +199,15 @@ pub(super) fn api(request: TestRequest) -> TestRequest {
 pub(super) fn person(request: TestRequest) -> TestRequest {
     // admin:secret
     request.insert_header(("authorization", "Basic YWRtaW46c2VjcmV0"))
+}
+
+/// Opened on a thread of its own, since a test is in the middle of one runtime already.
+fn custody(store: store::Handle, dir: PathBuf, secrets: Vec<(Kind, AuthToken)>) -> Custody {
+    let opened = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        runtime.block_on(Custody::open(&store, &keyring::Options::default(), &dir, secrets))
+    });
+    opened.join().expect("no panic").expect("a new store has no vault")
 }
 
 /// A form as Twilio posts it: signed for the public URL.

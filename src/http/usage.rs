@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::clock::Time;
 use crate::keyring::KeyId;
-use crate::store::Used;
+use crate::store::{Use, Used};
 
 /// Uses that are not on disk yet.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ impl Usage {
     /// What is to be written down, which is then counted no more.
     pub fn take(&self) -> Vec<Used> {
         let uses = std::mem::take(&mut *self.lock());
-        uses.into_iter().map(|(key, (times, last_at))| Used { key, times, last_at }).collect()
+        uses.into_iter().map(|(key, (times, last_at))| Used { what: Use::Key(key), times, last_at }).collect()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<KeyId, (u64, Time)>> {

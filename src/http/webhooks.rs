@@ -62,13 +62,14 @@ async fn open(request: &HttpRequest, app: &App, payload: Payload) -> Result<Veri
     let body = body::read(request, payload, MAX_FORM_BYTES).await?;
     let text = |name: HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
     let target = request.uri().path_and_query().map_or("", |target| target.as_str());
-    Ok(webhook.open(Request {
+    let asked = Request {
         method: request.method().as_str(),
         target,
         content_type: text(CONTENT_TYPE),
         body: &body,
         signature: text(SIGNATURE),
-    })?)
+    };
+    Ok(webhook.open(asked, app.clock.now())?)
 }
 
 /// Counts what is refused, and tells the log once a second at most: a flood must not become a flood of lines.

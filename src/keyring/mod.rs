@@ -4,9 +4,18 @@
 //! Not here: where records are kept (`store`), who asks (`http`), what Twilio says of its tokens (`twilio`).
 
 mod api_key;
+mod live;
+mod options;
+mod ring;
 mod scope;
 mod secret;
+pub mod token;
+mod vault;
 
 pub use api_key::{ApiKey, KeyId, MAX_NAME, MAX_NETWORKS, Presented, Shut, Wish};
+pub use live::{Held, Keyring};
+pub use options::Options;
+pub use ring::{Entry, Kind, Met, Ring, State, Unturned, trace};
 pub use scope::{NoScope, Scope, Scopes};
 pub use secret::Secret;
+pub use vault::{NoKey, Sealed, Vault, VaultKey, Wrapped};

@@ -23,9 +23,11 @@ use crate::archive::Shelf;
 use crate::cli::{self, EmulateArgs, Migration};
 use crate::clock::Clock;
 use crate::config::{Config, Mode};
+use crate::custody::Custody;
 use crate::http::{self, App, Listeners, Tally};
 use crate::jobs::chores::{self, Chore, Task};
 use crate::jobs::{reconcile, send};
+use crate::keyring::Keyring;
 use crate::message::Address;
 use crate::store::{self, Doubt, Handle, Recover, Write, Written};
 use crate::timetable::Timetable;
@@ -116,11 +118,13 @@ impl House {
         doubt(&store).await?;
         let rates = introduce(&store, &config).await?;
         let board = Board::default();
+        let secrets = config.twilio.secrets();
+        let custody = Arc::new(Custody::open(&store, &config.secrets, &config.store.dir, secrets).await?);
         let url = format!("http://{}", listeners.address()?);
         let socket = config.store.dir.join(http::SOCKET);
         let (stop, stopped) = watch::channel(false);
         let chores = chores(&config)?;
-        let app = Data::new(app(&config, &chores, &store, &board, &clock));
+        let app = Data::new(app(&config, &chores, &store, &custody, &board, &clock));
         let server = http::start(Data::clone(&app), listeners)?;
         let handle = server.handle();
         let served = actix_web::rt::spawn(server);
@@ -133,7 +137,7 @@ impl House {
             chores,
         };
         jobs.push(actix_web::rt::spawn(job.run(stopped.clone())));
-        if let Some(client) = client(&config, &board)? {
+        if let Some(client) = client(&config, custody.keyring(), &board)? {
             let (client, policy) = (Arc::new(client), config.policy());
             let reconcile = reconcile::Job {
                 store: store.clone(),
@@ -197,13 +201,12 @@ impl House {
     }
 }
 
-/// Writes down how often each API key was used. What cannot be written now is lost: it is only a count.
+/// Writes down how often each API key and each secret was used. What cannot be written now is lost: it is only a count.
 async fn write_usage(app: &App) {
     let used = app.usage.take();
-    if !used.is_empty()
-        && let Err(error) = app.store.write(Write::Used(used)).await
-    {
-        tracing::warn!(%error, "how often API keys were used could not be written down");
+    let keys = if used.is_empty() { Ok(()) } else { app.store.write(Write::Used(used)).await.map(drop) };
+    if let Err(error) = keys.and(app.custody.write_uses().await) {
+        tracing::warn!(%error, "how often keys and secrets were used could not be written down");
     }
 }
 
@@ -299,17 +302,18 @@ fn chores(config: &Config) -> anyhow::Result<Vec<Chore>> {
     tasks.into_iter().map(|(line, task)| Ok(Chore { timetable: Timetable::read(line)?, task })).collect()
 }
 
-fn app(config: &Config, chores: &[Chore], store: &Handle, board: &Board, clock: &Clock) -> App {
-    let has_token = !config.twilio.tokens().is_empty();
-    let webhook = config.public_url.as_ref().filter(|_| has_token).map(|url| Webhook {
+fn app(config: &Config, chores: &[Chore], store: &Handle, custody: &Arc<Custody>, board: &Board, clock: &Clock) -> App {
+    let has_account = !config.twilio.account_sid.is_empty();
+    let webhook = config.public_url.as_ref().filter(|_| has_account).map(|url| Webhook {
         public_url: url.clone(),
         account_sid: config.twilio.account_sid.clone(),
-        tokens: config.twilio.tokens(),
+        keyring: custody.keyring().clone(),
     });
     let rates = config.senders.iter().filter_map(|sender| Some((spoken(&sender.address).ok()?, sender.rate_per_s)));
     App {
         store: store.clone(),
         webhook,
+        custody: Arc::clone(custody),
         board: board.clone(),
         clock: clock.clone(),
         options: config.http.clone(),
@@ -335,7 +339,7 @@ fn app(config: &Config, chores: &[Chore], store: &Handle, board: &Board, clock: 
 }
 
 /// The way to Twilio; without an account bluetick takes messages in and keeps them.
-fn client(config: &Config, board: &Board) -> anyhow::Result<Option<Client>> {
+fn client(config: &Config, keyring: &Keyring, board: &Board) -> anyhow::Result<Option<Client>> {
     if config.twilio.account_sid.is_empty() {
         board.raise(Alert {
             code: NOT_CONFIGURED,
@@ -345,7 +349,7 @@ fn client(config: &Config, board: &Board) -> anyhow::Result<Option<Client>> {
         });
         return Ok(None);
     }
-    Ok(Some(Client::connect(&config.twilio)?))
+    Ok(Some(Client::connect(&config.twilio, keyring.clone())?))
 }
 
 /// SIGTERM, or Ctrl-C.

@@ -26,6 +26,7 @@ mod read;
 mod report;
 mod restored;
 mod rewrite;
+mod secrets;
 mod sentinel;
 mod shelving;
 mod steer;
@@ -47,12 +48,13 @@ pub use listening::Listening;
 pub use listing::{Filter, Page};
 pub use read::{Person, Snapshot};
 pub use restored::Restored;
+pub use secrets::{Locks, Rotation, RotationStep};
 pub use tables::Tier;
 pub use upgrade::{Outdated, Peek};
 pub use upkeep::{Run, Upkeep};
 pub use verbs::{
     Accept, Act, Asked, Claim, Claimed, Direction, Doubt, Erased, Govern, Heard, IdempotencyKey, Inbound, Listened,
-    Old, OptingOut, Place, Recorded, Recover, Report, Retry, Rewritten, Settle, Shelve, Steer, Turn, Used, Write,
+    Old, OptingOut, Place, Recorded, Recover, Report, Retry, Rewritten, Settle, Shelve, Steer, Turn, Use, Used, Write,
     Written,
 };
 pub use verify::{Difference, Findings, verify};

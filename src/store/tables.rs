@@ -7,6 +7,7 @@ use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, TableError, W
 
 use super::StoreError;
 use crate::clock::Time;
+use crate::keyring::Kind;
 use crate::message::{MessageId, Priority, Step};
 
 type Bytes = &'static [u8];
@@ -75,6 +76,8 @@ pub(super) const WANTED: TableDefinition<&str, i64> = TableDefinition::new("want
 pub(super) const META: TableDefinition<&str, Bytes> = TableDefinition::new("meta");
 /// API keys, by the number in their name.
 pub(super) const API_KEYS: TableDefinition<[u8; 4], Bytes> = TableDefinition::new("api_keys");
+/// Secrets, sealed: kind, generation.
+pub(super) const SECRETS: TableDefinition<[u8; 5], Bytes> = TableDefinition::new("secrets");
 /// The audit log.
 pub(super) const AUDIT: TableDefinition<u64, Bytes> = TableDefinition::new("audit");
 /// What was answered under an Idempotency-Key.
@@ -166,6 +169,7 @@ tables! {
     wanted: &'static str => i64 = WANTED;
     meta: &'static str => Bytes = META;
     api_keys: [u8; 4] => Bytes = API_KEYS;
+    secrets: [u8; 5] => Bytes = SECRETS;
     audit: u64 => Bytes = AUDIT;
     keys: [u8; 32] => Bytes = KEYS;
 }
@@ -230,6 +234,11 @@ pub(super) fn sender_and_hour(key: [u8; 9]) -> (u32, Time) {
 /// The tier in a rollup's key.
 pub(super) fn tier(key: [u8; 9]) -> u8 {
     key[4]
+}
+
+/// kind ‖ generation.
+pub(super) fn secret(kind: Kind, generation: u32) -> [u8; 5] {
+    join(&[&[kind as u8], &generation.to_be_bytes()])
 }
 
 /// step ‖ sender ‖ priority ‖ due ‖ id.

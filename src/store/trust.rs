@@ -10,8 +10,9 @@ use super::StoreError;
 use super::batch::Batch;
 use super::codec::{decode, encode};
 use super::read::Snapshot;
+use super::secrets;
 use super::tables;
-use super::verbs::{Act, Govern, Used, Written};
+use super::verbs::{Act, Govern, Use, Used, Written};
 use super::verify::Findings;
 use crate::audit::{Actor, Deed, Entry};
 use crate::clock::Time;
@@ -48,6 +49,14 @@ pub(super) fn govern(batch: &mut Batch<'_>, govern: Govern) -> Result<Written, S
     let done = match act {
         Act::Nothing => true,
         Act::KeepKey { key, expected } => keep_key(batch, &key, expected)?,
+        Act::KeepSecrets { kind, ring, expected, rotation } => {
+            let is_kept = secrets::keep(batch, kind, &ring, &expected)?;
+            if let Some(rotation) = rotation.filter(|_| is_kept) {
+                secrets::rotate(batch, rotation.as_ref().as_ref())?;
+            }
+            is_kept
+        }
+        Act::Lock { locks, expected } => secrets::lock(batch, &locks, expected)?,
     };
     if !done {
         return Ok(Written::Stale);
@@ -85,8 +94,15 @@ fn keep_key(batch: &mut Batch<'_>, key: &ApiKey, expected: Option<u32>) -> Resul
 
 /// Adds to what is known of the use of keys; it is no deed, and stands in no log.
 pub(super) fn used(batch: &mut Batch<'_>, all: Vec<Used>) -> Result<Written, StoreError> {
-    let keys = batch.tables.api_keys.open()?;
-    for Used { key, times, last_at } in all {
+    for Used { what, times, last_at } in all {
+        let key = match what {
+            Use::Key(key) => key,
+            Use::Secret(kind, generation) => {
+                secrets::used(batch, kind, generation, times, last_at)?;
+                continue;
+            }
+        };
+        let keys = batch.tables.api_keys.open()?;
         let known = keys.get(key.0)?.map(|bytes| decode::<ApiKey>(bytes.value())).transpose()?;
         let Some(mut known) = known else { continue };
         known.used = known.used.saturating_add(times);

@@ -5,10 +5,11 @@
 
 use std::collections::BTreeMap;
 
+use super::secrets::{Locks, Rotation};
 use super::upkeep::{Run, Upkeep};
 use crate::audit::{Actor, Deed};
 use crate::clock::Time;
-use crate::keyring::{ApiKey, KeyId};
+use crate::keyring::{ApiKey, KeyId, Kind, Ring, State};
 use crate::message::{AttemptId, Change, Draft, Fact, Message, MessageId, Never, OptOut, Sid, Source, Word};
 use crate::pause::{Cause, Paused, Scope};
 
@@ -427,13 +428,40 @@ pub enum Act {
         /// Its generation as whoever changed it saw it; nothing, if it is new.
         expected: Option<u32>,
     },
+    /// All secrets of a kind are kept as they are from now on, and how far a rotation of them is.
+    KeepSecrets {
+        /// Of which kind.
+        kind: Kind,
+        /// As they are from now on.
+        ring: Ring,
+        /// Their states as whoever changed them saw them.
+        expected: Vec<(u32, State)>,
+        /// How far a rotation at Twilio is; nothing, if it stays as it is.
+        rotation: Option<Box<Option<Rotation>>>,
+    },
+    /// The vault is locked by other keys.
+    Lock {
+        /// How it is locked from now on.
+        locks: Box<Locks>,
+        /// The name of the master key as whoever changes it saw it; nothing, if there was no vault.
+        expected: Option<[u8; 4]>,
+    },
 }
 
-/// An API key was used.
+/// What was used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Use {
+    /// An API key.
+    Key(KeyId),
+    /// A secret, by its generation.
+    Secret(Kind, u32),
+}
+
+/// An API key or a secret was used.
 #[derive(Clone, Copy, Debug)]
 pub struct Used {
     /// Which.
-    pub key: KeyId,
+    pub what: Use,
     /// How often.
     pub times: u64,
     /// When last.

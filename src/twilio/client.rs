@@ -3,13 +3,14 @@
 //! Invariant: a request is sent once; whether to ask again is decided by who called, from what came of it.
 
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::civil::Date;
 use serde::de::DeserializeOwned;
 
 use crate::clock::Time;
+use crate::keyring::{Keyring, Kind};
 use crate::message::Sid;
 use crate::twilio::options::{BadOptions, Options};
 use crate::twilio::outcome::{Outcome, classify_create, error_body, retry_after};
@@ -99,7 +100,7 @@ pub enum NoClient {
 pub struct Client {
     transport: Arc<dyn Transport>,
     account_sid: String,
-    credentials: RwLock<Credentials>,
+    keyring: Keyring,
 }
 
 impl fmt::Debug for Client {
@@ -109,22 +110,28 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// A client over the network.
-    pub fn connect(options: &Options) -> Result<Self, NoClient> {
+    /// A client over the network, whose secrets are those of the keyring at the time of each request.
+    pub fn connect(options: &Options, keyring: Keyring) -> Result<Self, NoClient> {
         options.check()?;
         let https = Https::new(&options.api_url, options.connect_timeout(), options.timeout())?;
-        Ok(Self::new(Arc::new(https), options)?)
+        Ok(Self { transport: Arc::new(https), account_sid: options.account_sid.clone(), keyring })
     }
 
-    /// A client over any transport.
+    /// A client over any transport, with the secrets of the configuration.
     pub fn new(transport: Arc<dyn Transport>, options: &Options) -> Result<Self, BadOptions> {
-        let credentials = RwLock::new(options.credentials()?);
-        Ok(Self { transport, account_sid: options.account_sid.clone(), credentials })
+        options.check()?;
+        Ok(Self { transport, account_sid: options.account_sid.clone(), keyring: Keyring::of(options.secrets()) })
     }
 
-    /// From now on requests speak as these; requests under way end as they began.
-    pub fn set_credentials(&self, credentials: Credentials) {
-        *self.credentials.write().unwrap_or_else(PoisonError::into_inner) = credentials;
+    /// Who we are to the API: an API key if there is one, else the account itself.
+    fn credentials(&self) -> Option<Credentials> {
+        let key = self.keyring.active(Kind::TwilioApiKey);
+        let key = key.as_ref().and_then(|held| held.value.expose().split_once(':'));
+        if let Some((user, secret)) = key {
+            return Some(Credentials { user: user.to_owned(), secret: secret.into() });
+        }
+        let token = self.keyring.active(Kind::TwilioAuthToken)?;
+        Some(Credentials { user: self.account_sid.clone(), secret: token.value })
     }
 
     /// Hands one message over, once.
@@ -177,7 +184,8 @@ impl Client {
         form: Params,
         max_answer_bytes: usize,
     ) -> Result<Response, TransportError> {
-        let credentials = self.credentials.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let nothing = || TransportError::NotSent("no secret of Twilio's is in use: it was revoked".to_owned());
+        let credentials = self.credentials().ok_or_else(nothing)?;
         self.transport.send(Request { method, target, form, credentials, max_answer_bytes }).await
     }
 }
@@ -361,11 +369,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn new_credentials_hold_from_the_next_request_on() {
+    async fn new_secrets_hold_from_the_next_request_on_and_none_at_all_sends_nothing() {
         let (client, requests) = client(answer(200, MESSAGE));
         client.fetch(sid()).await.expect("a message");
-        client.set_credentials(Credentials { user: "SK1".into(), secret: "second".into() });
+        let client = Client { keyring: Keyring::of([(Kind::TwilioApiKey, "SK1:second".into())]), ..client };
         client.fetch(sid()).await.expect("a message");
+        client.keyring.hold(&[], &[]);
+        assert!(matches!(client.fetch(sid()).await, Err(ClientError::Unavailable(_))));
         let requests = requests.lock().expect("whole");
         let secrets: Vec<_> = requests.iter().map(|request| request.credentials.secret.expose()).collect();
         assert_eq!(secrets, ["first", "second"]);

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::keyring::Kind;
 use crate::twilio::signature::AuthToken;
-use crate::twilio::transport::Credentials;
 
 /// The `[twilio]` section. Secrets are read from it and never written out again.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -99,13 +99,12 @@ impl Options {
         Ok(())
     }
 
-    /// Who we are to the API: the API key if there is one, else the account itself.
-    pub fn credentials(&self) -> Result<Credentials, BadOptions> {
-        self.check()?;
-        let key = self.api_key_sid.clone().zip(self.api_key_secret.clone());
-        let account = || Some((self.account_sid.clone(), self.auth_token.clone()?));
-        let (user, secret) = key.or_else(account).ok_or(BadOptions::AuthToken)?;
-        Ok(Credentials { user, secret })
+    /// The secrets that stand in the configuration: those of each kind, the one in use first.
+    pub fn secrets(&self) -> Vec<(Kind, AuthToken)> {
+        let key = self.api_key_sid.as_ref().zip(self.api_key_secret.as_ref());
+        let key = key.map(|(sid, secret)| (Kind::TwilioApiKey, format!("{sid}:{}", secret.expose()).into()));
+        let tokens = self.tokens().into_iter().map(|token| (Kind::TwilioAuthToken, token));
+        tokens.chain(key).collect()
     }
 
     /// The tokens that may sign callbacks: the live one, then the other one of a rotation.
@@ -143,18 +142,13 @@ mod tests {
     }
 
     #[test]
-    fn an_account_and_its_token_are_enough() {
-        assert_eq!(options().check(), Ok(()));
-        let credentials = options().credentials().expect("credentials");
-        assert_eq!((credentials.user.as_str(), credentials.secret.expose()), (options().account_sid.as_str(), "token"));
-    }
-
-    #[test]
     fn an_api_key_speaks_for_the_account_but_never_signs() {
+        assert_eq!(options().check(), Ok(()));
         let sid = "SK00000000000000000000000000000002".to_owned();
         let options = Options { api_key_sid: Some(sid.clone()), api_key_secret: Some("key".into()), ..options() };
-        let credentials = options.credentials().expect("credentials");
-        assert_eq!((credentials.user, credentials.secret.expose()), (sid, "key"));
+        let secrets: Vec<_> =
+            options.secrets().iter().map(|(kind, secret)| (*kind, secret.expose().to_owned())).collect();
+        assert_eq!(secrets, [(Kind::TwilioAuthToken, "token".to_owned()), (Kind::TwilioApiKey, format!("{sid}:key"))]);
         assert_eq!(options.tokens().iter().map(AuthToken::expose).collect::<Vec<_>>(), ["token"]);
     }
 

@@ -10,53 +10,20 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
-use serde::Deserialize;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-/// An account's auth token, or for the API alone an API key's secret: never shown, never compared.
-#[derive(Clone, Deserialize)]
-#[serde(transparent)]
-pub struct AuthToken(String);
+/// An account's auth token, or for the API alone an API key's secret.
+pub use crate::keyring::Secret as AuthToken;
 
-impl AuthToken {
-    /// Takes a token as Twilio's console shows it.
-    pub fn new(token: impl Into<String>) -> Self {
-        Self(token.into())
-    }
-
-    /// The token itself, for the one place that must send it.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-
-    fn mac(&self) -> Hmac<Sha1> {
-        Hmac::new_from_slice(self.0.as_bytes()).expect("HMAC takes a key of any length")
-    }
-}
-
-impl fmt::Debug for AuthToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("AuthToken(…)")
-    }
-}
-
-impl From<String> for AuthToken {
-    fn from(token: String) -> Self {
-        Self(token)
-    }
-}
-
-impl From<&str> for AuthToken {
-    fn from(token: &str) -> Self {
-        Self(token.to_owned())
-    }
+fn mac(token: &AuthToken) -> Hmac<Sha1> {
+    Hmac::new_from_slice(token.expose().as_bytes()).expect("HMAC takes a key of any length")
 }
 
 /// The signature Twilio puts on a form posted to `url`.
 pub fn sign_form(token: &AuthToken, url: &str, params: &[(String, String)]) -> String {
-    let mac = token.mac().chain_update(called(url)).chain_update(signed_params(params));
+    let mac = mac(token).chain_update(called(url)).chain_update(signed_params(params));
     STANDARD.encode(mac.finalize().into_bytes())
 }
 
@@ -83,9 +50,9 @@ pub fn verify_form(tokens: &[AuthToken], url: &str, params: &[(String, String)],
     let mut matched = None;
     for (index, token) in tokens.iter().enumerate() {
         for url in &urls {
-            let mac = token.mac().chain_update(url).chain_update(&params);
+            let mac = mac(token).chain_update(url).chain_update(&params);
             // Anybody can sign with an empty token, so one left empty by mistake must verify nothing.
-            let is_it = mac.verify_slice(&expected).is_ok() && !token.0.is_empty();
+            let is_it = mac.verify_slice(&expected).is_ok() && !token.expose().is_empty();
             matched = matched.or(is_it.then_some(index));
         }
     }
@@ -314,10 +281,5 @@ mod tests {
         assert_eq!(verify_get(&[], URL, &signature), None);
         assert_eq!(verify_get(&["".into()], URL, &sign_url(&"".into(), URL)), None);
         assert_eq!(verify_get(&["old".into(), token()], URL, &signature), Some(1));
-    }
-
-    #[test]
-    fn a_token_is_never_printed() {
-        assert_eq!(format!("{:?}", AuthToken::new("secret")), "AuthToken(…)");
     }
 }

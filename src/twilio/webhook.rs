@@ -3,6 +3,8 @@
 //! Invariant: a [`Verified`] is made by [`Webhook::open`] alone, so nothing unsigned can be recorded.
 //! Invariant: the URL is the configured one; a `Host` or `Forwarded` header is never looked at.
 
+use crate::clock::Time;
+use crate::keyring::{Keyring, Kind};
 use crate::twilio::signature::{self, AuthToken};
 use crate::twilio::wire::{BadField, BadForm, InboundMessage, Params, StatusCallback, parse_form};
 
@@ -15,8 +17,8 @@ pub struct Webhook {
     pub public_url: String,
     /// The account whose callbacks these are.
     pub account_sid: String,
-    /// The live auth token, and during a rotation the other one.
-    pub tokens: Vec<AuthToken>,
+    /// Where the live auth token is, and during a rotation the other one.
+    pub keyring: Keyring,
 }
 
 /// One request as it came in: nothing decoded, trimmed or normalised.
@@ -42,7 +44,7 @@ pub struct Request<'a> {
 #[derive(Clone, Debug)]
 pub struct Verified {
     params: Params,
-    token: usize,
+    token: u32,
 }
 
 /// Why a request is not let in.
@@ -122,8 +124,9 @@ impl From<BadField> for Refusal {
 }
 
 impl Webhook {
-    /// Verifies a request and decodes it. A form is signed with its parameters, a GET with its query.
-    pub fn open(&self, request: Request<'_>) -> Result<Verified, Refusal> {
+    /// Verifies a request and decodes it. A form is signed with its parameters, a GET with its query. Which token signed it is
+    /// counted.
+    pub fn open(&self, request: Request<'_>, now: Time) -> Result<Verified, Refusal> {
         let is_get = match request.method {
             "GET" => true,
             "POST" | "PUT" => false,
@@ -137,10 +140,14 @@ impl Webhook {
         let sent = if is_get { query(request.target).as_bytes() } else { request.body };
         let params = parse_form(sent)?;
         let signed = if is_get { &[][..] } else { &params };
-        let token = signature::verify_form(&self.tokens, &url, signed, signature).ok_or(Refusal::BadSignature)?;
+        let held = self.keyring.live(Kind::TwilioAuthToken, now);
+        let tokens: Vec<AuthToken> = held.iter().map(|held| held.value.clone()).collect();
+        let token = signature::verify_form(&tokens, &url, signed, signature).ok_or(Refusal::BadSignature)?;
+        let token = held[token].generation;
         if params.iter().any(|(name, value)| name == "AccountSid" && *value != self.account_sid) {
             return Err(Refusal::OtherAccount);
         }
+        self.keyring.used(Kind::TwilioAuthToken, token, now);
         Ok(Verified { params, token })
     }
 
@@ -167,8 +174,8 @@ impl Verified {
         &self.params
     }
 
-    /// Which of the webhook's tokens signed it: the evidence that a rotation is complete.
-    pub fn token(&self) -> usize {
+    /// The generation of the token that signed it: the evidence that a rotation is complete.
+    pub fn token(&self) -> u32 {
         self.token
     }
 }
@@ -187,6 +194,7 @@ mod tests {
     use super::*;
     use crate::twilio::wire::{MAX_FORM_BYTES, encode_form};
 
+    const NOW: Time = Time(1_800_000_000_000);
     const ACCOUNT: &str = "AC00000000000000000000000000000001";
     const SID: &str = "SM00000000000000000000000000000001";
     const TARGET: &str = "/webhooks/twilio/status/abc?bt=1";
@@ -195,7 +203,7 @@ mod tests {
         Webhook {
             public_url: "https://hooks.example.com".into(),
             account_sid: ACCOUNT.into(),
-            tokens: vec!["live".into(), "next".into()],
+            keyring: Keyring::of_tokens(["live".into(), "next".into()]),
         }
     }
 
@@ -210,21 +218,18 @@ mod tests {
         let signature = signature::sign_form(&token.into(), url, params);
         let body = encode_form(params);
         let content_type = Some("application/x-www-form-urlencoded; charset=UTF-8");
-        webhook.open(Request {
-            method: "POST",
-            target,
-            content_type,
-            body: body.as_bytes(),
-            signature: Some(&signature),
-        })
+        webhook.open(
+            Request { method: "POST", target, content_type, body: body.as_bytes(), signature: Some(&signature) },
+            NOW,
+        )
     }
 
     #[test]
     fn a_signed_callback_is_opened_and_says_which_token_signed_it() {
         let url = format!("https://hooks.example.com{TARGET}");
-        for (index, token) in ["live", "next"].into_iter().enumerate() {
+        for (generation, token) in (1..).zip(["live", "next"]) {
             let verified = post(&webhook(), &delivered(), token, &url, TARGET).expect("signed");
-            assert_eq!(verified.token(), index);
+            assert_eq!(verified.token(), generation);
             assert_eq!(verified.status().map(|callback| callback.status), Ok("delivered".into()));
         }
         assert_eq!(post(&webhook(), &delivered(), "old", &url, TARGET).err(), Some(Refusal::BadSignature));
@@ -273,11 +278,11 @@ mod tests {
             body: b"ignored",
             signature: Some(&signature),
         };
-        assert!(webhook().open(request).expect("signed").status().is_ok());
+        assert!(webhook().open(request, NOW).expect("signed").status().is_ok());
         request.method = "POST";
-        assert_eq!(webhook().open(request).err(), Some(Refusal::WrongContentType));
+        assert_eq!(webhook().open(request, NOW).err(), Some(Refusal::WrongContentType));
         request.method = "DELETE";
-        assert_eq!(webhook().open(request).err(), Some(Refusal::WrongMethod));
+        assert_eq!(webhook().open(request, NOW).err(), Some(Refusal::WrongMethod));
     }
 
     #[test]
@@ -285,7 +290,7 @@ mod tests {
         let long = vec![b'a'; MAX_FORM_BYTES + 1];
         let open = |body: &[u8], signature: Option<&str>, content_type: &str| {
             let content_type = Some(content_type);
-            let refusal = webhook().open(Request { method: "POST", target: "/x", content_type, body, signature });
+            let refusal = webhook().open(Request { method: "POST", target: "/x", content_type, body, signature }, NOW);
             refusal.err().map(|refusal| refusal.code())
         };
         assert_eq!(open(b"a=1", None, FORM), Some("no_signature"));

@@ -14,7 +14,7 @@ const FLOORS: [&[&str]; 8] = [
     &["contact", "pause", "metrics", "event", "alert"],
     &["archive"],
     &["store", "twilio", "endpoint"],
-    &["golive", "backup"],
+    &["golive", "backup", "custody"],
     &["http", "jobs", "emulator"],
     &["main", "cli", "serve", "config"],
 ];
@@ -36,10 +36,11 @@ const NARROW: [(&str, &[&str], &str); 1] = [(
 )];
 
 /// Crates that live in a few rooms; nobody else may name them.
-const AT_HOME: [(&str, &[&str]); 11] = [
+const AT_HOME: [(&str, &[&str]); 12] = [
     ("redb", &["store"]),
     ("bincode", &["store"]),
-    ("hmac", &["twilio"]),
+    ("hmac", &["twilio", "keyring"]),
+    ("ring", &["keyring"]),
     ("sha1", &["twilio"]),
     ("reqwest", &["twilio", "emulator", "cli", "config", "serve"]),
     ("rust_embed", &["http"]),

@@ -7,6 +7,7 @@ mod backup;
 mod claims;
 mod codec;
 mod crash;
+mod custody;
 mod disk;
 mod flips;
 mod folder;

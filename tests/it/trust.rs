@@ -5,7 +5,7 @@ use std::time::Duration;
 use bluetick::audit::{Actor, Deed};
 use bluetick::clock::Time;
 use bluetick::keyring::{ApiKey, KeyId, Scopes, Wish};
-use bluetick::store::{Act, FILE, Govern, Old, Store, Used, Write, Written, encode, verify};
+use bluetick::store::{Act, FILE, Govern, Old, Store, Use, Used, Write, Written, encode, verify};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
 use crate::support::{Folder, assert_verified, one};
@@ -55,7 +55,7 @@ fn uses_are_added_up_and_survive_a_change_of_the_key() {
     let mut store = folder.store();
     let mut stale = key();
     keep(&mut store, &stale, None, START);
-    let used = |times, last_at| Write::Used(vec![Used { key: KeyId([1; 4]), times, last_at }]);
+    let used = |times, last_at| Write::Used(vec![Used { what: Use::Key(KeyId([1; 4])), times, last_at }]);
     one(&mut store, used(3, START.plus(DAY)), START);
     one(&mut store, used(4, START), START);
     stale.rotate([8; 32], DAY, START);

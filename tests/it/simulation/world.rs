@@ -10,6 +10,7 @@ use bluetick::clock::{Clock, Time};
 use bluetick::emulator::{Delivery, Later, Method};
 use bluetick::http;
 use bluetick::jobs::send::{self, Settlement, Signal};
+use bluetick::keyring::Keyring;
 use bluetick::message::{AttemptId, MessageId, Policy, Sid, Source, Word};
 use bluetick::pause::Scope;
 use bluetick::store::{Accept, IdempotencyKey, Settle, Write};
@@ -112,7 +113,7 @@ impl World {
         let mut world = Self {
             client: twilio.client(),
             twilio,
-            webhook: Webhook { public_url: URL.into(), account_sid, tokens: vec![token] },
+            webhook: Webhook { public_url: URL.into(), account_sid, keyring: Keyring::of_tokens([token]) },
             disk: TornDisk::new(),
             house: None,
             boots: 0,
@@ -336,15 +337,15 @@ impl World {
             body: later.body.as_bytes(),
             signature: Some(&later.signature),
         };
+        let now = self.now();
         let forged = Request { signature: Some(&later.signature[1..]), ..request };
-        if self.webhook.open(forged).is_ok() {
+        if self.webhook.open(forged, now).is_ok() {
             self.broken.push(format!("P8: a forged signature was let in for {}", later.sid));
         }
-        let verified = match self.webhook.open(request) {
+        let verified = match self.webhook.open(request, now) {
             Ok(verified) => verified,
             Err(refusal) => return self.broken.push(format!("a callback of {} was refused: {refusal}", later.sid)),
         };
-        let now = self.now();
         let write = match target.strip_prefix("/webhooks/twilio/status/") {
             Some(attempt) => {
                 let callback = verified.status().expect("the emulator's callbacks are whole");

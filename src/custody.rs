@@ -1,0 +1,397 @@
+//! The keeping of secrets: the master key's file, the vault that it opens, and the one way to change a secret.
+//!
+//! Invariant: what is held in memory is what the store keeps, from before whoever changed it is answered. A wrong master key is
+//! said and nothing is opened with it; a vault that exists is never replaced by a new one.
+//! Not here: which change is right (`keyring`), who may ask for it (`http`), what Twilio does (`jobs`).
+
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::audit::{Actor, Deed};
+use crate::clock::{Clock, Time};
+use crate::keyring::{Entry, Keyring, Kind, Met, Options, Ring, Secret, State, Unturned, Vault, VaultKey, Wrapped};
+use crate::store::{Act, Govern, Handle, Locks, Rotation, Snapshot, StoreError, Use, Used, Write, Written};
+
+/// The name of the master key's file in the data folder.
+pub const MASTER_KEY: &str = "master.key";
+/// Whoever changes a secret while somebody else does looks again this often.
+const TRIES: usize = 5;
+/// A secret that was used less than this ago is in use.
+pub const QUIET: std::time::Duration = std::time::Duration::from_secs(15 * 60);
+
+/// Why a secret was not changed, or the vault not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum CustodyError {
+    /// The store refuses.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The vault does not open; the words say what to do.
+    #[error("{0}")]
+    Locked(String),
+    /// The change is none that can be made.
+    #[error("{0}")]
+    Unturned(Unturned),
+    /// Somebody else changes it all the time.
+    #[error("somebody else changes it at the same time: look at it, then ask again")]
+    Stale,
+}
+
+impl From<Unturned> for CustodyError {
+    fn from(error: Unturned) -> Self {
+        Self::Unturned(error)
+    }
+}
+
+/// The keeping of secrets.
+pub struct Custody {
+    store: Handle,
+    clock: Clock,
+    keyring: Keyring,
+    options: Options,
+    path: PathBuf,
+    /// What stands in the configuration.
+    configured: Vec<(Kind, Secret)>,
+    /// One change at a time in this process.
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl Custody {
+    /// Opens the vault if there is one, and meets what stands in the configuration. What a person put there anew is adopted;
+    /// what was rotated away stays away: both are said in the log.
+    pub async fn open(
+        store: &Handle,
+        options: &Options,
+        dir: &Path,
+        configured: Vec<(Kind, Secret)>,
+    ) -> Result<Self, CustodyError> {
+        let path = options.master_key_path.clone().unwrap_or_else(|| dir.join(MASTER_KEY));
+        let (clock, keyring) = (store.clock(), Keyring::default());
+        let turn = tokio::sync::Mutex::default();
+        let custody = Self { store: store.clone(), clock, keyring, options: options.clone(), path, configured, turn };
+        if let Some(locks) = store.read()?.locks()? {
+            custody.keyring.set_vault(Arc::new(custody.unlock(&locks)?));
+        }
+        for kind in Kind::ALL {
+            custody.meet(kind).await?;
+        }
+        custody.hold(&store.read()?)?;
+        Ok(custody)
+    }
+
+    /// The secrets that are good for something.
+    pub fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
+    /// What a team has set about its secrets.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// What opens and seals values; made when it is first needed, so that nobody has to look after a key that opens nothing.
+    pub async fn vault(&self) -> Result<Arc<Vault>, CustodyError> {
+        if let Some(vault) = self.keyring.vault() {
+            return Ok(vault);
+        }
+        let _turn = self.turn.lock().await;
+        if let Some(vault) = self.keyring.vault() {
+            return Ok(vault);
+        }
+        let master = self.master_or_new()?;
+        let vault = Vault::new(rand::random());
+        let locks = Locks { by_master: master.wrap(&vault, rand::random()), by_recovery: None };
+        let deed = Deed::new("vault.made", name(&locks.by_master), "");
+        self.write(Actor::job("custody"), Act::Lock { locks: Box::new(locks), expected: None }, deed).await?;
+        let vault = Arc::new(vault);
+        self.keyring.set_vault(Arc::clone(&vault));
+        Ok(vault)
+    }
+
+    /// Changes the secrets of a kind: `change` is asked again if somebody else was quicker.
+    pub async fn change(
+        &self,
+        kind: Kind,
+        by: &Actor,
+        rotation: Option<Option<Rotation>>,
+        mut change: impl FnMut(&mut Ring, Time) -> Result<Deed, Unturned>,
+    ) -> Result<Ring, CustodyError> {
+        let _turn = self.turn.lock().await;
+        self.write_uses().await?;
+        for _ in 0..TRIES {
+            let mut ring = self.store.read()?.ring(kind)?;
+            let expected = ring.states();
+            let now = self.clock.now();
+            ring.expire(now);
+            let deed = change(&mut ring, now)?;
+            let rotation = rotation.clone().map(Box::new);
+            let act = Act::KeepSecrets { kind, ring: ring.clone(), expected, rotation };
+            match self.write(by.clone(), act, deed).await {
+                Err(CustodyError::Stale) => {}
+                Err(error) => return Err(error),
+                Ok(()) => {
+                    self.hold(&self.store.read()?)?;
+                    return Ok(ring);
+                }
+            }
+        }
+        Err(CustodyError::Stale)
+    }
+
+    /// Writes down how often each secret was used.
+    pub async fn write_uses(&self) -> Result<(), StoreError> {
+        let uses = self.keyring.take_uses().into_iter();
+        let uses: Vec<_> = uses
+            .map(|(kind, generation, times, last_at)| Used { what: Use::Secret(kind, generation), times, last_at })
+            .collect();
+        if !uses.is_empty() {
+            self.store.write(Write::Used(uses)).await?;
+        }
+        Ok(())
+    }
+
+    /// The key that access tokens are signed with; made when it is first needed.
+    pub async fn signing_key(&self) -> Result<(u32, Secret), CustodyError> {
+        if let Some(held) = self.keyring.active(Kind::Jwt) {
+            return Ok((held.generation, held.value));
+        }
+        self.renew(Kind::Jwt, &Actor::job("custody")).await?;
+        let held = self.keyring.active(Kind::Jwt).ok_or(CustodyError::Stale)?;
+        Ok((held.generation, held.value))
+    }
+
+    /// A new secret of bluetick's own takes the place of the one in use, which is good until the overlap ends.
+    pub async fn renew(&self, kind: Kind, by: &Actor) -> Result<Ring, CustodyError> {
+        let (vault, overlap) = (self.vault().await?, self.options.overlap(kind));
+        let random: [u8; 32] = rand::random();
+        let value = Secret::new(random.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        self.change(kind, by, None, |ring, now| {
+            let generation = ring.next();
+            if let Some(staged) = ring.staged().map(|staged| staged.generation) {
+                ring.retire(staged, std::time::Duration::ZERO, now)?;
+            }
+            ring.stage(Entry::new(kind, generation, State::Staged, &value, Some((&vault, rand::random())), now))?;
+            ring.promote(overlap, now)?;
+            Ok(Deed::new("secret.rotated", kind.as_str(), format!("generation {generation}")))
+        })
+        .await
+    }
+
+    /// A new recovery key, which takes the place of the one before. It is told once.
+    pub async fn new_recovery_key(&self, by: &Actor) -> Result<Secret, CustodyError> {
+        let (vault, key) = (self.vault().await?, VaultKey::new(rand::random()));
+        let _turn = self.turn.lock().await;
+        let locks = self.store.read()?.locks()?.ok_or(CustodyError::Stale)?;
+        let expected = Some(locks.by_master.by);
+        let wrapped = key.wrap(&vault, rand::random());
+        let deed = Deed::new("recovery_key.made", name(&wrapped), "");
+        let locks = Box::new(Locks { by_recovery: Some(wrapped), ..locks });
+        self.write(by.clone(), Act::Lock { locks, expected }, deed).await?;
+        Ok(key.write())
+    }
+
+    /// A new master key in the file takes the place of the one there; refused where the key stands in the configuration, since
+    /// bluetick cannot write there.
+    pub async fn rotate_master(&self, by: &Actor) -> Result<(), CustodyError> {
+        if self.options.master_key.is_some() {
+            let words = "the master key stands in the configuration, which bluetick does not write: put a new one there by \
+                         `bluetick secrets recover`, with the recovery key";
+            return Err(CustodyError::Locked(words.to_owned()));
+        }
+        let vault = self.vault().await?;
+        let _turn = self.turn.lock().await;
+        let locks = self.store.read()?.locks()?.ok_or(CustodyError::Stale)?;
+        let (key, expected) = (VaultKey::new(rand::random()), Some(locks.by_master.by));
+        let wrapped = key.wrap(&vault, rand::random());
+        // Beside the old one until the store goes by the new one: a crash between leaves a file of each.
+        let next = self.path.with_extension("next");
+        write_key(&next, &key, true).map_err(|error| unwritten(&next, &error))?;
+        let deed = Deed::new("master_key.rotated", name(&wrapped), "");
+        let locks = Box::new(Locks { by_master: wrapped, ..locks });
+        self.write(by.clone(), Act::Lock { locks, expected }, deed).await?;
+        settle(&self.path).map_err(|error| unwritten(&self.path, &error))?;
+        Ok(())
+    }
+
+    async fn meet(&self, kind: Kind) -> Result<(), CustodyError> {
+        let mut values = self.configured.iter().filter(|(known, _)| *known == kind).map(|(_, value)| value.clone());
+        let Some(value) = values.next() else { return Ok(()) };
+        let overlap = self.options.overlap(kind);
+        let mut ring = self.store.read()?.ring(kind)?;
+        let now = self.clock.now();
+        match ring.clone().meet(&value, kind, overlap, now) {
+            Met::Current => {}
+            Met::Stale { found, used } => tracing::warn!(
+                kind = kind.as_str(),
+                found,
+                used,
+                "the configuration holds a secret that was rotated away: the newer one in the store is used; write it there too"
+            ),
+            Met::Adopted(generation) => {
+                let by = Actor { name: "configuration".to_owned(), ..Actor::default() };
+                let value = value.clone();
+                ring = self
+                    .change(kind, &by, None, |ring, now| {
+                        ring.meet(&value, kind, overlap, now);
+                        Ok(Deed::new("secret.adopted", kind.as_str(), format!("generation {generation}")))
+                    })
+                    .await?;
+                tracing::info!(kind = kind.as_str(), generation, "a secret of the configuration is used from now on");
+            }
+        }
+        let is_new = |value: &Secret| ring.0.iter().all(|entry| entry.trace != crate::keyring::trace(value));
+        if let Some(next) = values.next().filter(|next| is_new(next) && ring.staged().is_none()) {
+            let by = Actor { name: "configuration".to_owned(), ..Actor::default() };
+            self.change(kind, &by, None, |ring, now| {
+                let generation = ring.next();
+                ring.stage(Entry::new(kind, generation, State::Staged, &next, None, now))?;
+                Ok(Deed::new("secret.staged", kind.as_str(), format!("generation {generation}")))
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Holds in memory what the store keeps.
+    fn hold(&self, snapshot: &Snapshot) -> Result<(), StoreError> {
+        let rings = Kind::ALL.into_iter().map(|kind| snapshot.ring(kind)).collect::<Result<Vec<_>, _>>()?;
+        let configured: Vec<_> = self.configured.iter().map(|(_, value)| value.clone()).collect();
+        self.keyring.hold(&rings, &configured);
+        Ok(())
+    }
+
+    async fn write(&self, by: Actor, act: Act, deed: Deed) -> Result<(), CustodyError> {
+        match self.store.write(Write::Govern(Box::new(Govern { by, act, deed }))).await? {
+            Written::Governed => Ok(()),
+            Written::Stale => Err(CustodyError::Stale),
+            other => unreachable!("a change is written or not, not {other:?}"),
+        }
+    }
+
+    fn unlock(&self, locks: &Locks) -> Result<Vault, CustodyError> {
+        if let Some(text) = &self.options.master_key {
+            let key = VaultKey::read(text.expose())
+                .map_err(|error| CustodyError::Locked(format!("secrets.master_key {error}")))?;
+            return key.unwrap(&locks.by_master).ok_or_else(|| wrong(&key, locks, "secrets.master_key"));
+        }
+        // A rotation that was cut off left two files; the store says which of them holds.
+        let paths = [self.path.clone(), self.path.with_extension("next")];
+        let keys: Vec<_> = paths.iter().filter_map(|path| read_key(path).transpose()).collect::<Result<_, _>>()?;
+        let Some(first) = keys.first() else {
+            return Err(CustodyError::Locked(format!(
+                "the secrets in the data file are sealed with the master key {}, and there is none at {}: bring that file along, or \
+                 open them with the recovery key (bluetick secrets recover), or give them up (bluetick secrets reset)",
+                name(&locks.by_master),
+                self.path.display()
+            )));
+        };
+        let opened = keys.iter().find_map(|key| Some((key.name(), key.unwrap(&locks.by_master)?)));
+        let (by, vault) = opened.ok_or_else(|| wrong(first, locks, &self.path.display().to_string()))?;
+        if keys.len() == 2 {
+            let is_next = by == keys[1].name();
+            let done = if is_next { settle(&self.path) } else { fs::remove_file(&paths[1]) };
+            done.map_err(|error| unwritten(&self.path, &error))?;
+        }
+        Ok(vault)
+    }
+
+    fn master_or_new(&self) -> Result<VaultKey, CustodyError> {
+        if let Some(text) = &self.options.master_key {
+            return VaultKey::read(text.expose())
+                .map_err(|error| CustodyError::Locked(format!("secrets.master_key {error}")));
+        }
+        if let Some(key) = read_key(&self.path)? {
+            return Ok(key);
+        }
+        let key = VaultKey::new(rand::random());
+        write_key(&self.path, &key, false).map_err(|error| unwritten(&self.path, &error))?;
+        tracing::info!(path = %self.path.display(), "a master key was made: keep a copy of it apart from the backups");
+        Ok(key)
+    }
+}
+
+/// Locks the vault of a stopped bluetick by the master key at `path`, made if there is none, with the help of the recovery key.
+pub fn recover(locks: &Locks, recovery: &VaultKey, path: &Path) -> Result<Locks, CustodyError> {
+    let wrapped = locks.by_recovery.as_ref().ok_or_else(|| {
+        CustodyError::Locked(
+            "there is no recovery key for these secrets: bluetick secrets recovery-key makes one".to_owned(),
+        )
+    })?;
+    let vault = recovery.unwrap(wrapped).ok_or_else(|| {
+        let (given, needed) = (hex(recovery.name()), name(wrapped));
+        CustodyError::Locked(format!("that is another recovery key: {given}, and {needed} is needed"))
+    })?;
+    let key = match read_key(path)? {
+        Some(key) => key,
+        None => {
+            let key = VaultKey::new(rand::random());
+            write_key(path, &key, false).map_err(|error| unwritten(path, &error))?;
+            key
+        }
+    };
+    Ok(Locks { by_master: key.wrap(&vault, rand::random()), by_recovery: locks.by_recovery.clone() })
+}
+
+fn wrong(key: &VaultKey, locks: &Locks, place: &str) -> CustodyError {
+    CustodyError::Locked(format!(
+        "the master key in {place} is {}, and the secrets in the data file are sealed with {}: put that one there, or open them with \
+         the recovery key (bluetick secrets recover), or give them up (bluetick secrets reset)",
+        hex(key.name()),
+        name(&locks.by_master)
+    ))
+}
+
+/// What names a key in messages and in the log.
+fn name(wrapped: &Wrapped) -> String {
+    hex(wrapped.by)
+}
+
+fn hex(name: [u8; 4]) -> String {
+    name.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn read_key(path: &Path) -> Result<Option<VaultKey>, CustodyError> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => Secret::new(text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => {
+            return Err(CustodyError::Locked(format!("cannot read the master key {}: {error}", path.display())));
+        }
+    };
+    let key = VaultKey::read(text.expose());
+    key.map(Some).map_err(|error| CustodyError::Locked(format!("the master key in {} {error}", path.display())))
+}
+
+/// Whole and for its owner's eyes alone, or not there.
+fn write_key(path: &Path, key: &VaultKey, may_replace: bool) -> std::io::Result<()> {
+    let partial = path.with_extension("partial");
+    let _ = fs::remove_file(&partial);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o400).open(&partial)?;
+    writeln!(file, "{}", key.write().expose())?;
+    file.sync_all()?;
+    match may_replace {
+        true => fs::rename(&partial, path)?,
+        false => {
+            fs::hard_link(&partial, path)?;
+            fs::remove_file(&partial)?;
+        }
+    }
+    sync_folder(path)
+}
+
+/// The next key takes the place of the one before.
+fn settle(path: &Path) -> std::io::Result<()> {
+    fs::rename(path.with_extension("next"), path)?;
+    sync_folder(path)
+}
+
+fn sync_folder(path: &Path) -> std::io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::File::open(folder)?.sync_all()
+}
+
+fn unwritten(path: &Path, error: &std::io::Error) -> CustodyError {
+    CustodyError::Locked(format!("cannot write the master key {}: {error}", path.display()))
+}
