@@ -70,6 +70,11 @@ pub enum Told {
     },
     /// Something that is gone for good.
     Forgotten,
+    /// A secret is due to be rotated.
+    SecretDue {
+        /// Which: a kind of secret, or an API key.
+        what: String,
+    },
 }
 
 impl Told {
@@ -102,6 +107,7 @@ impl Told {
             Self::OptedOut { scope: Some(_), .. } => "contact.opted_out".to_owned(),
             Self::OptedOut { scope: None, .. } => "contact.opted_in".to_owned(),
             Self::Forgotten => "forgotten".to_owned(),
+            Self::SecretDue { .. } => "secret.due".to_owned(),
         }
     }
 }

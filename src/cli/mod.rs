@@ -19,6 +19,7 @@ mod migrate;
 mod opt_out;
 mod pauses;
 mod retry;
+mod secrets;
 mod send;
 mod serve;
 mod signature;
@@ -53,6 +54,7 @@ pub use migrate::{MigrateArgs, Migration, bring_forward};
 pub use opt_out::OptOutArgs;
 pub use pauses::{PauseArgs, ResumeArgs};
 pub use retry::RetryArgs;
+pub use secrets::{SecretsArgs, SecretsCommand};
 pub use send::SendArgs;
 pub use serve::ServeArgs;
 pub use signature::SignatureArgs;
@@ -113,6 +115,8 @@ pub enum Command {
     Backup(BackupArgs),
     /// Make, list, rotate and revoke API keys.
     Keys(KeysArgs),
+    /// Show how every secret stands, rotate one, revoke one in an emergency.
+    Secrets(SecretsArgs),
     /// Show who did what.
     Audit(AuditArgs),
     /// Take away everything about one person, for good; bluetick must run.
@@ -147,6 +151,7 @@ impl Cli {
             Command::Verify(args) => verify::run(&args, out),
             Command::Archive(args) => archive::run(&args, out),
             Command::Keys(args) => keys::run(&args, out),
+            Command::Secrets(args) => secrets::run(&args, out),
             Command::Audit(args) => audit::run(&args, out),
             Command::Erase(args) => erase::erase(&args, out),
             Command::Export(args) => erase::export(&args, out),

@@ -12,7 +12,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
-use actix_web::{Error, HttpMessage};
+use actix_web::{Error, HttpMessage, HttpRequest};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
@@ -22,10 +22,12 @@ use super::app::App;
 use super::error::{Code, Problem};
 use super::headers::RequestId;
 use super::listen::Local;
+use super::oauth;
 use super::rights::{self, Record, Right};
 use crate::audit::{Actor, Deed};
 use crate::clock::Time;
-use crate::keyring::{KeyId, Presented, Scope, Scopes, Shut};
+use crate::keyring::token::{self, BadToken};
+use crate::keyring::{KeyId, Keyring, Kind, Presented, Scope, Scopes, Shut};
 use crate::message::Source;
 use crate::store::{Act, Govern, Handle, Write};
 
@@ -39,6 +41,8 @@ pub(super) struct Principal {
     is_person: bool,
     /// What it may do.
     pub(super) scopes: Scopes,
+    /// When the access token ends that it was let in with, and which key signed it.
+    token: Option<(Time, u32)>,
     /// What the audit log says of it.
     pub(super) actor: Actor,
 }
@@ -46,7 +50,7 @@ pub(super) struct Principal {
 impl Principal {
     fn new(name: impl Into<String>, logged: String, is_person: bool, scopes: Scopes) -> Self {
         let actor = Actor { name: logged, ..Actor::default() };
-        Self { name: name.into(), is_person, scopes, actor }
+        Self { name: name.into(), is_person, scopes, token: None, actor }
     }
 
     /// Whom the journal names for what they do.
@@ -199,7 +203,12 @@ async fn note(app: &App, by: Actor, deed: Deed) {
 }
 
 /// Where a request came from; the local socket is no place.
-pub(super) fn address(request: &ServiceRequest) -> Option<IpAddr> {
+fn address(request: &ServiceRequest) -> Option<IpAddr> {
+    peer(request.request())
+}
+
+/// The same for a handler.
+pub(super) fn peer(request: &HttpRequest) -> Option<IpAddr> {
     request.peer_addr().map(|peer| peer.ip().to_canonical())
 }
 
@@ -214,8 +223,27 @@ fn bearer(request: &ServiceRequest) -> Result<Option<Principal>, Problem> {
         return kept(app, &presented, address(request));
     }
     let configured = app.options.api_key.as_deref().filter(|key| !key.is_empty());
-    let is_it = configured.is_some_and(|key| is_same(given.as_bytes(), key.as_bytes()));
-    Ok(is_it.then(|| Principal::new("api", "key:configured".into(), false, Scopes::all())))
+    if configured.is_some_and(|key| is_same(given.as_bytes(), key.as_bytes())) {
+        return Ok(Some(Principal::new("api", "key:configured".into(), false, Scopes::all())));
+    }
+    granted(app, given, address(request))
+}
+
+/// Whom an access token stands for: its key, which must be live still, and may do no more than it may now.
+fn granted(app: &App, given: &str, from: Option<IpAddr>) -> Result<Option<Principal>, Problem> {
+    let now = app.clock.now();
+    let keys = app.custody.keyring().live(Kind::Jwt, now);
+    let keys: Vec<_> = keys.into_iter().map(|held| (held.generation, held.value)).collect();
+    let (grant, signed_by) = match token::read(given, &keys, &oauth::place(app)?, now) {
+        Ok(read) => read,
+        Err(BadToken::Foreign) => return Ok(None),
+        Err(expired @ BadToken::Expired) => return Err(Problem::new(Code::Unauthorized, expired.to_string())),
+    };
+    let Some(key) = app.store.read()?.api_key(grant.key)? else { return Ok(None) };
+    key.is_live(from, now).map_err(|shut| Problem::new(Code::Unauthorized, shut.to_string()))?;
+    app.usage.add(key.id, now);
+    let who = Principal::new(key.id.to_string(), format!("key:{}", key.id), false, grant.scopes.and(key.scopes));
+    Ok(Some(Principal { token: Some((grant.until, signed_by)), ..who }))
 }
 
 fn kept(app: &App, presented: &Presented, from: Option<IpAddr>) -> Result<Option<Principal>, Problem> {
@@ -236,7 +264,13 @@ fn kept(app: &App, presented: &Presented, from: Option<IpAddr>) -> Result<Option
 }
 
 /// Whether what somebody was let in with is still good for something: asked again by what lasts.
-pub(super) fn is_still(who: &Principal, store: &Handle, now: Time) -> bool {
+pub(super) fn is_still(who: &Principal, store: &Handle, keyring: &Keyring, now: Time) -> bool {
+    if let Some((until, signed_by)) = who.token {
+        let is_live = keyring.live(Kind::Jwt, now).iter().any(|held| held.generation == signed_by);
+        if until <= now || !is_live {
+            return false;
+        }
+    }
     let Ok(id) = who.name.parse::<KeyId>() else { return true };
     let key = store.read().and_then(|snapshot| snapshot.api_key(id));
     key.is_ok_and(|key| key.is_some_and(|key| key.is_live(None, now).is_ok()))

@@ -101,6 +101,12 @@ codes! {
     InvalidPause = "invalid_pause" 422 "This cannot be paused";
     /// An API key that cannot be made like that.
     InvalidKey = "invalid_key" 422 "The API key cannot be made like that";
+    /// A secret that cannot be one.
+    InvalidSecret = "invalid_secret" 422 "The secret cannot be one";
+    /// The life of a secret does not go that way.
+    NotTurned = "not_turned" 409 "The secret cannot change like that";
+    /// The master key is wrong or missing.
+    VaultLocked = "vault_locked" 503 "The vault of secrets does not open";
     /// Somebody else changed it meanwhile.
     Stale = "stale" 409 "It was changed meanwhile";
     /// A return from the archive that cannot be understood.

@@ -8,8 +8,8 @@ use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    archive, audit_log, backups, contacts, erasure, events, failures, health, inbound, keys, messages, metrics,
-    opt_outs, pauses, prometheus, retries, runs, senders, status, verify,
+    archive, audit_log, backups, contacts, erasure, events, failures, health, inbound, keys, messages, metrics, oauth,
+    opt_outs, pauses, prometheus, retries, runs, secrets, senders, status, verify,
 };
 
 #[derive(OpenApi)]
@@ -58,6 +58,15 @@ use super::{
         keys::get,
         keys::revoke,
         keys::rotate,
+        oauth::token,
+        secrets::list,
+        secrets::rotate,
+        secrets::cancel,
+        secrets::promote,
+        secrets::retire,
+        secrets::revoke,
+        secrets::recovery_key,
+        secrets::rotate_master,
         audit_log::list,
         health::live,
         health::ready,

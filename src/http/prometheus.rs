@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
 use prometheus_client::collector::Collector;
@@ -18,11 +19,15 @@ use prometheus_client::registry::Registry;
 use super::app::App;
 use super::error::{Code, Problem};
 use super::pauses::{self, PauseView};
+use crate::clock::Time;
+use crate::keyring::Kind;
 use crate::metrics::{Cell, Count};
+use crate::store::{Snapshot, StoreError};
 
 /// Prometheus 3 refuses a scrape that does not say exactly what it is.
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+const DAY: Duration = Duration::from_secs(24 * 3_600);
 /// How far messages have come. A message never goes back; only one that was sent without us and then turns out to be
 /// ours takes its own counts along.
 const STAGES: [(Count, &str); 4] =
@@ -79,6 +84,8 @@ struct Scrape {
     tallies: [(&'static str, &'static str, u64); 3],
     alerts: BTreeMap<&'static str, bool>,
     paused: Vec<(String, i64)>,
+    /// Days until each secret is due.
+    secrets: Vec<(&'static str, f64)>,
 }
 
 impl Scrape {
@@ -102,10 +109,23 @@ impl Scrape {
                 ("callbacks", "Signed webhooks that were stored since the start", app.tally.callbacks.total()),
                 ("callbacks_refused", "Webhooks that were refused since the start", app.tally.refused.total()),
             ],
+            secrets: due_in_days(app, &snapshot, now)?,
             paused: pauses::active(&snapshot)?.into_iter().map(PauseView::into_waiting).collect(),
             alerts: app.board.all().into_iter().map(|alert| (alert.code, alert.is_blocking)).collect(),
         })
     }
+}
+
+/// Days until the secret of each kind is due to be rotated; less than nothing, when it was.
+fn due_in_days(app: &App, snapshot: &Snapshot, now: Time) -> Result<Vec<(&'static str, f64)>, StoreError> {
+    let age = DAY * app.custody.options().rotate_after_days;
+    let mut due = Vec::new();
+    for kind in Kind::ALL {
+        if let Some(active) = snapshot.ring(kind)?.active() {
+            due.push((kind.as_str(), (active.made_at.plus(age).0 - now.0) as f64 / DAY.as_millis() as f64));
+        }
+    }
+    Ok(due)
 }
 
 impl Collector for Scrape {
@@ -138,6 +158,12 @@ impl Collector for Scrape {
             self.senders.iter().map(|(sender, cell)| {
                 ([("sender", sender.as_str())], ConstCounter::new(cell.get(Count::Inbound).max(0).unsigned_abs()))
             }),
+        )?;
+        family(
+            out,
+            "secret_due_days",
+            "Days until the secret is due to be rotated",
+            self.secrets.iter().map(|(kind, days)| ([("kind", *kind)], ConstGauge::new(*days))),
         )?;
         let each = |count: Count| self.senders.iter().map(move |(sender, cell)| (sender.as_str(), cell.get(count)));
         for (count, name, help) in DETOURS {

@@ -10,7 +10,8 @@ use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, Route};
 
 use super::{
     archive, audit_log, auth, backups, charts, contacts, erasure, events, failures, health, inbound, keys, messages,
-    metrics, openapi, opt_outs, pages, pauses, prometheus, retries, runs, senders, status, verify, webhooks,
+    metrics, oauth, openapi, opt_outs, pages, pauses, prometheus, retries, runs, secrets, senders, status, verify,
+    webhooks,
 };
 
 /// Adds every route.
@@ -26,6 +27,7 @@ pub(super) fn configure(service: &mut ServiceConfig) {
         .service(reading("/openapi.json", openapi::show))
         // What machines and people may ask.
         .service(reading("/metrics", prometheus::scrape).wrap(from_fn(auth::anyone_known)))
+        .service(posting("/oauth/token", oauth::token))
         // What the team's app calls.
         .service(scope("/v1").configure(data).wrap(from_fn(auth::api)))
         // What the pages call.
@@ -90,6 +92,22 @@ fn data(service: &mut ServiceConfig) {
                 .default_service(only("GET, HEAD, DELETE")),
         )
         .service(posting("/keys/{id}/rotations", keys::rotate))
+        .service(reading("/secrets", secrets::list))
+        .service(posting("/secrets/recovery-key", secrets::recovery_key))
+        .service(posting("/secrets/master-key/rotations", secrets::rotate_master))
+        .service(
+            resource("/secrets/{kind}/rotations")
+                .route(post().to(secrets::rotate))
+                .route(delete().to(secrets::cancel))
+                .default_service(only("POST, DELETE")),
+        )
+        .service(posting("/secrets/{kind}/promotion", secrets::promote))
+        .service(posting("/secrets/{kind}/revocation", secrets::revoke))
+        .service(
+            resource("/secrets/{kind}/{generation}")
+                .route(delete().to(secrets::retire))
+                .default_service(only("DELETE")),
+        )
         .service(reading("/audit", audit_log::list))
         .service(
             reading("/backups", backups::list)

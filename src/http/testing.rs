@@ -201,6 +201,12 @@ pub(super) fn person(request: TestRequest) -> TestRequest {
     request.insert_header(("authorization", "Basic YWRtaW46c2VjcmV0"))
 }
 
+/// Moves the clock by hand.
+pub(super) fn move_to(house: &House, at: Time) {
+    let Clock::Manual(now) = &house.app.clock else { panic!("a clock that is moved by hand") };
+    now.store(at.0, Ordering::SeqCst);
+}
+
 /// Opened on a thread of its own, since a test is in the middle of one runtime already.
 fn custody(store: store::Handle, dir: PathBuf, secrets: Vec<(Kind, AuthToken)>) -> Custody {
     let opened = std::thread::spawn(move || {

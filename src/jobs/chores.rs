@@ -3,15 +3,17 @@
 //! Invariant: what came of each run is on disk, and so is that somebody asked; a run that was missed is made up for once.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
 use super::alarm::Alarm;
-use super::{archive, retention, wait};
+use super::{archive, reminders, retention, wait};
 use crate::alert::{Alert, Board};
 use crate::backup;
 use crate::clock::{Clock, Time};
+use crate::custody::Custody;
 use crate::store::{Handle, Run, StoreError, Upkeep, Write};
 use crate::timetable::Timetable;
 
@@ -51,6 +53,8 @@ pub enum Task {
     Retention(retention::Options),
     /// The data file is written anew, if anything was forgotten.
     Rewrite,
+    /// It is said which secrets are due.
+    Reminders(Arc<Custody>),
     /// A backup is made, and the oldest one too many goes.
     Backup {
         /// Where they are.
@@ -68,6 +72,7 @@ impl Task {
             Self::Retention(_) => Upkeep::Retention,
             Self::Rewrite => Upkeep::Rewrite,
             Self::Backup { .. } => Upkeep::Backup,
+            Self::Reminders(_) => Upkeep::Reminders,
         }
     }
 
@@ -76,13 +81,14 @@ impl Task {
         match self {
             Self::Archive { .. } => ("archive_failed", "look at the folder of the archive, then: bluetick archive run"),
             Self::Retention(_) => ("retention_failed", "look at the log; it is tried again when it is next due"),
+            Self::Reminders(_) => ("reminders_failed", "look at the log; it is tried again when it is next due"),
             Self::Rewrite => ("rewrite_failed", "make room for a second data file beside the first"),
             Self::Backup { .. } => ("backup_failed", "look at the folder of the backups, then: bluetick backup create"),
         }
     }
 
     /// Does it; says in words what was done.
-    async fn run(&self, store: &Handle, now: Time) -> Result<String, String> {
+    async fn run(&self, store: &Handle, board: &Board, now: Time) -> Result<String, String> {
         match self {
             Self::Archive { after } => {
                 let moved = archive::run(store, now.minus(*after), |_| ()).await.map_err(|error| error.to_string())?;
@@ -91,6 +97,10 @@ impl Task {
             Self::Retention(options) => {
                 let swept = retention::run(store, options, now).await.map_err(|error| error.to_string())?;
                 Ok(swept.to_string())
+            }
+            Self::Reminders(custody) => {
+                let due = reminders::run(store, custody, board, now).await.map_err(|error| error.to_string())?;
+                Ok(due.to_string())
             }
             Self::Rewrite => {
                 let is_wanted = store.read().and_then(|snapshot| snapshot.wanted(Upkeep::Rewrite));
@@ -153,7 +163,7 @@ impl Job {
     async fn make(&self, task: &Task) {
         let (upkeep, at, begun) = (task.upkeep(), self.clock.now(), Instant::now());
         let name = upkeep.as_str();
-        let outcome = task.run(&self.store, at).await;
+        let outcome = task.run(&self.store, &self.board, at).await;
         let run = Run { at, took: begun.elapsed(), outcome: outcome.clone() };
         if let Err(error) = self.store.write(Write::Ran(upkeep, run)).await {
             tracing::error!(job = name, %error, "what came of a job could not be written down");

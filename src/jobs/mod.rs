@@ -9,7 +9,9 @@ pub mod listen;
 mod pace;
 mod page;
 pub mod reconcile;
+pub mod reminders;
 pub mod retention;
+pub mod rotation;
 pub mod send;
 
 use std::time::Duration;

@@ -95,6 +95,18 @@ impl Keyring {
         held.iter().filter(|held| held.kind == kind && held.is_live(now)).cloned().collect()
     }
 
+    /// Those of a kind that Twilio may know, the one in use first; whether their time has passed is Twilio's to say.
+    pub fn held(&self, kind: Kind) -> Vec<Held> {
+        let held = Arc::clone(&self.0.held.read().unwrap_or_else(PoisonError::into_inner));
+        let mut held: Vec<_> = held.iter().filter(|held| held.kind == kind).cloned().collect();
+        held.sort_by_key(|held| match held.state {
+            State::Active => 0,
+            State::Staged => 1,
+            State::Retiring(_) | State::Revoked => 2,
+        });
+        held
+    }
+
     /// The one of a kind that is used.
     pub fn active(&self, kind: Kind) -> Option<Held> {
         let held = Arc::clone(&self.0.held.read().unwrap_or_else(PoisonError::into_inner));

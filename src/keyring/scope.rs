@@ -70,7 +70,7 @@ pub struct Scopes(u32);
 /// A word that is no scope.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no scope: there are {known}", known = Scopes::all())]
-pub struct NoScope(String);
+pub struct NoScope(pub String);
 
 impl Scopes {
     /// Nothing.

@@ -37,6 +37,7 @@ async fn run(args: DemoArgs) -> anyhow::Result<()> {
     config.archive.schedule.clear();
     config.backup.schedule.clear();
     config.retention.schedule.clear();
+    config.secrets.schedule.clear();
     config.retention.rewrite_schedule.clear();
     config.policy = watchable();
     bring_forward(&config)?;

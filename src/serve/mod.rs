@@ -26,7 +26,7 @@ use crate::config::{Config, Mode};
 use crate::custody::Custody;
 use crate::http::{self, App, Listeners, Tally};
 use crate::jobs::chores::{self, Chore, Task};
-use crate::jobs::{reconcile, send};
+use crate::jobs::{reconcile, rotation, send};
 use crate::keyring::Keyring;
 use crate::message::Address;
 use crate::store::{self, Doubt, Handle, Recover, Write, Written};
@@ -123,7 +123,7 @@ impl House {
         let url = format!("http://{}", listeners.address()?);
         let socket = config.store.dir.join(http::SOCKET);
         let (stop, stopped) = watch::channel(false);
-        let chores = chores(&config)?;
+        let chores = chores(&config, &custody)?;
         let app = Data::new(app(&config, &chores, &store, &custody, &board, &clock));
         let server = http::start(Data::clone(&app), listeners)?;
         let handle = server.handle();
@@ -139,6 +139,13 @@ impl House {
         jobs.push(actix_web::rt::spawn(job.run(stopped.clone())));
         if let Some(client) = client(&config, custody.keyring(), &board)? {
             let (client, policy) = (Arc::new(client), config.policy());
+            let rotation = rotation::Job {
+                store: store.clone(),
+                custody: Arc::clone(&custody),
+                client: Arc::clone(&client),
+                clock: clock.clone(),
+                board: board.clone(),
+            };
             let reconcile = reconcile::Job {
                 store: store.clone(),
                 client: Arc::clone(&client),
@@ -158,6 +165,7 @@ impl House {
                 public_url: config.public_url,
                 boot,
             };
+            jobs.push(actix_web::rt::spawn(rotation.run(stopped.clone())));
             jobs.push(actix_web::rt::spawn(reconcile.run(stopped.clone())));
             jobs.push(actix_web::rt::spawn(send.run(stopped)));
         }
@@ -288,7 +296,7 @@ fn spoken(address: &str) -> anyhow::Result<String> {
 }
 
 /// What is done from time to time: what makes room before what reads everything.
-fn chores(config: &Config) -> anyhow::Result<Vec<Chore>> {
+fn chores(config: &Config, custody: &Arc<Custody>) -> anyhow::Result<Vec<Chore>> {
     const DAY: Duration = Duration::from_secs(24 * 3_600);
     let archive = Task::Archive { after: DAY * config.archive.after_days };
     let backup = Task::Backup { folder: config.backup.folder(&config.store.dir), keep: config.backup.keep };
@@ -298,6 +306,7 @@ fn chores(config: &Config) -> anyhow::Result<Vec<Chore>> {
         (&config.archive.schedule, archive),
         (&config.retention.rewrite_schedule, Task::Rewrite),
         (&config.backup.schedule, backup),
+        (&config.secrets.schedule, Task::Reminders(Arc::clone(custody))),
     ];
     tasks.into_iter().map(|(line, task)| Ok(Chore { timetable: Timetable::read(line)?, task })).collect()
 }

@@ -118,7 +118,7 @@ impl Snapshot {
                 Told::OptedOut { contact, .. } => {
                     contacts.get(contact)?.is_none() && txn.open_table(tables::MERGED)?.get(contact)?.is_none()
                 }
-                Told::Paused { .. } | Told::Resumed { .. } | Told::Forgotten => false,
+                Told::Paused { .. } | Told::Resumed { .. } | Told::Forgotten | Told::SecretDue { .. } => false,
             };
             found.extend(is_gone.then_some(number.value()));
             last = Some(number.value());

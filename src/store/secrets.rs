@@ -90,6 +90,26 @@ pub(super) fn lock(batch: &mut Batch<'_>, locks: &Locks, expected: Option<[u8; 4
     Ok(true)
 }
 
+/// Gives the vault up, and every secret that only it opens: they are revoked.
+pub(super) fn give_up(batch: &mut Batch<'_>) -> Result<bool, StoreError> {
+    let now = batch.now;
+    let table = batch.tables.secrets.open()?;
+    let mut lost = Vec::new();
+    for row in table.iter()? {
+        let (key, entry) = row?;
+        let entry: Entry = decode(entry.value())?;
+        if entry.sealed.is_some() {
+            lost.push((key.value(), Entry { state: State::Revoked, since: now, sealed: None, ..entry }));
+        }
+    }
+    for (key, entry) in lost {
+        table.insert(key, encode(&entry).as_slice())?;
+    }
+    let meta = batch.tables.meta.open()?;
+    meta.remove(ROTATION)?;
+    Ok(meta.remove(LOCKS)?.is_some())
+}
+
 /// Writes down how far a rotation is; nothing, when it is over.
 pub(super) fn rotate(batch: &mut Batch<'_>, rotation: Option<&Rotation>) -> Result<(), StoreError> {
     let meta = batch.tables.meta.open()?;

@@ -16,6 +16,7 @@ use super::verbs::{Act, Govern, Use, Used, Written};
 use super::verify::Findings;
 use crate::audit::{Actor, Deed, Entry};
 use crate::clock::Time;
+use crate::event::Told;
 use crate::keyring::{ApiKey, KeyId};
 
 /// Where the ends of the audit log stand.
@@ -55,6 +56,11 @@ pub(super) fn govern(batch: &mut Batch<'_>, govern: Govern) -> Result<Written, S
                 secrets::rotate(batch, rotation.as_ref().as_ref())?;
             }
             is_kept
+        }
+        Act::GiveUpVault => secrets::give_up(batch)?,
+        Act::Remind(what) => {
+            batch.tell(Some(Told::SecretDue { what }))?;
+            true
         }
         Act::Lock { locks, expected } => secrets::lock(batch, &locks, expected)?,
     };

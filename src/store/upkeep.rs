@@ -23,6 +23,8 @@ pub enum Upkeep {
     Rewrite,
     /// Everything is backed up.
     Backup,
+    /// It is said which secrets are due, and those of bluetick's own are rotated.
+    Reminders,
 }
 
 impl Upkeep {
@@ -33,6 +35,7 @@ impl Upkeep {
             Self::Archive => "archive",
             Self::Rewrite => "rewrite",
             Self::Backup => "backup",
+            Self::Reminders => "reminders",
         }
     }
 }

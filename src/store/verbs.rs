@@ -439,6 +439,10 @@ pub enum Act {
         /// How far a rotation at Twilio is; nothing, if it stays as it is.
         rotation: Option<Box<Option<Rotation>>>,
     },
+    /// The vault is given up, and all that only it opens.
+    GiveUpVault,
+    /// It is told that a secret is due to be rotated.
+    Remind(String),
     /// The vault is locked by other keys.
     Lock {
         /// How it is locked from now on.

@@ -10,7 +10,7 @@ use jiff::civil::Date;
 use serde::de::DeserializeOwned;
 
 use crate::clock::Time;
-use crate::keyring::{Keyring, Kind};
+use crate::keyring::{Held, Keyring, Kind};
 use crate::message::Sid;
 use crate::twilio::options::{BadOptions, Options};
 use crate::twilio::outcome::{Outcome, classify_create, error_body, retry_after};
@@ -98,9 +98,11 @@ pub enum NoClient {
 
 /// One account at Twilio.
 pub struct Client {
-    transport: Arc<dyn Transport>,
-    account_sid: String,
-    keyring: Keyring,
+    pub(super) transport: Arc<dyn Transport>,
+    /// Where the account's tokens are looked after.
+    pub(super) accounts: Arc<dyn Transport>,
+    pub(super) account_sid: String,
+    pub(super) keyring: Keyring,
 }
 
 impl fmt::Debug for Client {
@@ -113,25 +115,37 @@ impl Client {
     /// A client over the network, whose secrets are those of the keyring at the time of each request.
     pub fn connect(options: &Options, keyring: Keyring) -> Result<Self, NoClient> {
         options.check()?;
-        let https = Https::new(&options.api_url, options.connect_timeout(), options.timeout())?;
-        Ok(Self { transport: Arc::new(https), account_sid: options.account_sid.clone(), keyring })
+        let https = |url: &str| Https::new(url, options.connect_timeout(), options.timeout());
+        let (transport, accounts) = (Arc::new(https(&options.api_url)?), Arc::new(https(&options.accounts_url())?));
+        Ok(Self { transport, accounts, account_sid: options.account_sid.clone(), keyring })
     }
 
     /// A client over any transport, with the secrets of the configuration.
     pub fn new(transport: Arc<dyn Transport>, options: &Options) -> Result<Self, BadOptions> {
         options.check()?;
-        Ok(Self { transport, account_sid: options.account_sid.clone(), keyring: Keyring::of(options.secrets()) })
+        let (accounts, keyring) = (Arc::clone(&transport), Keyring::of(options.secrets()));
+        Ok(Self { transport, accounts, account_sid: options.account_sid.clone(), keyring })
     }
 
-    /// Who we are to the API: an API key if there is one, else the account itself.
-    fn credentials(&self) -> Option<Credentials> {
-        let key = self.keyring.active(Kind::TwilioApiKey);
-        let key = key.as_ref().and_then(|held| held.value.expose().split_once(':'));
-        if let Some((user, secret)) = key {
-            return Some(Credentials { user: user.to_owned(), secret: secret.into() });
+    /// The same with the secrets of a keyring, at the time of each request.
+    #[must_use]
+    pub fn with_keyring(self, keyring: Keyring) -> Self {
+        Self { keyring, ..self }
+    }
+
+    /// Who we are to the API: an API key if there is one, else the account itself; the one in use first, then those that a
+    /// rotation brings and takes away.
+    fn credentials(&self) -> Vec<Credentials> {
+        let key = |held: Held| {
+            let (user, secret) = held.value.expose().split_once(':')?;
+            Some(Credentials { user: user.to_owned(), secret: secret.into() })
+        };
+        let token = |held: Held| Credentials { user: self.account_sid.clone(), secret: held.value };
+        let keys: Vec<_> = self.keyring.held(Kind::TwilioApiKey).into_iter().filter_map(key).collect();
+        if !keys.is_empty() {
+            return keys;
         }
-        let token = self.keyring.active(Kind::TwilioAuthToken)?;
-        Some(Credentials { user: self.account_sid.clone(), secret: token.value })
+        self.keyring.held(Kind::TwilioAuthToken).into_iter().map(token).collect()
     }
 
     /// Hands one message over, once.
@@ -184,9 +198,17 @@ impl Client {
         form: Params,
         max_answer_bytes: usize,
     ) -> Result<Response, TransportError> {
-        let nothing = || TransportError::NotSent("no secret of Twilio's is in use: it was revoked".to_owned());
-        let credentials = self.credentials().ok_or_else(nothing)?;
-        self.transport.send(Request { method, target, form, credentials, max_answer_bytes }).await
+        let mut result = Err(TransportError::NotSent("no secret of Twilio's is in use: it was revoked".to_owned()));
+        for credentials in self.credentials() {
+            let (target, form) = (target.clone(), form.clone());
+            result = self.transport.send(Request { method, target, form, credentials, max_answer_bytes }).await;
+            // What is not let in is not done, so the next one may be tried: in the middle of a rotation Twilio may know the new
+            // one alone, or not yet.
+            if !matches!(&result, Ok(response) if response.status == 401) {
+                break;
+            }
+        }
+        result
     }
 }
 
@@ -206,7 +228,7 @@ impl ListQuery {
 
 /// Reads a document, or why there is none. Looking changes nothing and canceling twice is canceling once, so a doubt
 /// here is only a reason to ask again.
-fn read<T: DeserializeOwned>(result: Result<Response, TransportError>) -> Result<T, ClientError> {
+pub(super) fn read<T: DeserializeOwned>(result: Result<Response, TransportError>) -> Result<T, ClientError> {
     let response = result.map_err(|error| ClientError::Unavailable(error.to_string()))?;
     let http = response.status;
     if (200..300).contains(&http) {
@@ -348,6 +370,27 @@ mod tests {
         let asked = "/Messages.json?To=whatsapp%3A%2B4915100000001&DateSent%3E=2026-02-05&PageSize=200";
         assert!(requests[0].target.ends_with(asked), "{}", requests[0].target);
         assert_eq!(requests[1].target, next);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_let_in_is_asked_again_with_the_other_token_of_a_rotation_and_nothing_else_is() {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&asked);
+        let transport = InProcess(move |request: Request| {
+            let token = request.credentials.secret.expose().to_owned();
+            let answer = if token == "second" { answer(201, MESSAGE) } else { refusal(401, 20003) };
+            seen.lock().expect("no test panics in here").push(token);
+            answer
+        });
+        let options = Options { account_sid: ACCOUNT.into(), auth_token: Some("first".into()), ..Options::default() };
+        let keyring = Keyring::of_tokens(["first".into(), "second".into(), "third".into()]);
+        let client = Client::new(Arc::new(transport), &options).expect("a client").with_keyring(keyring);
+        assert!(matches!(client.create(&CreateMessage::default()).await, Outcome::Accepted { .. }));
+        assert_eq!(*asked.lock().expect("whole"), ["first", "second"]);
+        let (client, requests) = self::client(answer(500, "{}"));
+        let client = client.with_keyring(Keyring::of_tokens(["first".into(), "second".into()]));
+        client.create(&CreateMessage::default()).await;
+        assert_eq!(requests.lock().expect("whole").len(), 1, "what may have been done is never asked again");
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@ pub mod client;
 mod options;
 pub mod outcome;
 pub mod signature;
+mod tokens;
 pub mod transport;
 pub mod webhook;
 pub mod wire;

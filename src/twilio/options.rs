@@ -99,6 +99,16 @@ impl Options {
         Ok(())
     }
 
+    /// Where the tokens of accounts are looked after: at Twilio on a host of its own, elsewhere beside the rest.
+    pub fn accounts_url(&self) -> String {
+        match self.api_url.trim_end_matches('/') {
+            url if url.starts_with("https://api.") && url.ends_with(".twilio.com") => {
+                "https://accounts.twilio.com".to_owned()
+            }
+            url => url.to_owned(),
+        }
+    }
+
     /// The secrets that stand in the configuration: those of each kind, the one in use first.
     pub fn secrets(&self) -> Vec<(Kind, AuthToken)> {
         let key = self.api_key_sid.as_ref().zip(self.api_key_secret.as_ref());
@@ -150,6 +160,18 @@ mod tests {
             options.secrets().iter().map(|(kind, secret)| (*kind, secret.expose().to_owned())).collect();
         assert_eq!(secrets, [(Kind::TwilioAuthToken, "token".to_owned()), (Kind::TwilioApiKey, format!("{sid}:key"))]);
         assert_eq!(options.tokens().iter().map(AuthToken::expose).collect::<Vec<_>>(), ["token"]);
+    }
+
+    #[test]
+    fn tokens_of_accounts_are_on_a_host_of_their_own_at_twilio_alone() {
+        for (api_url, accounts_url) in [
+            ("https://api.twilio.com", "https://accounts.twilio.com"),
+            ("https://api.dublin.ie1.twilio.com", "https://accounts.twilio.com"),
+            ("http://127.0.0.1:4010/", "http://127.0.0.1:4010"),
+        ] {
+            let options = Options { api_url: api_url.into(), ..options() };
+            assert_eq!(options.accounts_url(), accounts_url);
+        }
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub enum Method {
     Get,
     /// Creates and changes, with a form.
     Post,
+    /// Takes away.
+    Delete,
 }
 
 /// Who asks: the account with its token, or an API key with its secret.
@@ -140,6 +142,7 @@ impl Https {
         let credentials = &request.credentials;
         let call = match request.method {
             Method::Get => self.client.get(url),
+            Method::Delete => self.client.delete(url),
             Method::Post => self
                 .client
                 .post(url)

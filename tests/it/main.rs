@@ -13,6 +13,7 @@ mod flips;
 mod folder;
 mod receipts;
 mod retention;
+mod rotation;
 mod sending;
 mod simulation;
 mod store;

@@ -20,6 +20,7 @@ use crate::http::app::App;
 use crate::http::auth::{self, Principal};
 use crate::http::error::{Code, Problem};
 use crate::http::sight::Sight;
+use crate::keyring::Keyring;
 use crate::store::{Handle, StoreError};
 
 /// A page, a follower on a terminal and a few apps; each costs a connection and a read of the store a commit.
@@ -38,6 +39,7 @@ struct Stream {
     store: Handle,
     newest: watch::Receiver<u64>,
     clock: Clock,
+    keyring: Keyring,
     end: watch::Receiver<bool>,
     /// Whose stream it is, and when to look whether they may still have it.
     who: Principal,
@@ -61,7 +63,7 @@ pub(super) fn open(app: &App, after: u64, subject: Subject, who: Principal) -> R
     let store = app.store.clone();
     let newest = store.wake().newest.clone();
     let (end, revoked) = (app.shutdown.subscribe(), app.revoked.subscribe());
-    let clock = app.clock.clone();
+    let (clock, keyring) = (app.clock.clone(), app.custody.keyring().clone());
     let ping_at = Instant::now() + PING;
     let stream = Stream {
         _seat: seat,
@@ -71,6 +73,7 @@ pub(super) fn open(app: &App, after: u64, subject: Subject, who: Principal) -> R
         who,
         revoked,
         clock,
+        keyring,
         after,
         subject,
         sight,
@@ -99,7 +102,7 @@ impl Stream {
             if *self.end.borrow() {
                 return None;
             }
-            if !auth::is_still(&self.who, &self.store, self.clock.now()) {
+            if !auth::is_still(&self.who, &self.store, &self.keyring, self.clock.now()) {
                 return None;
             }
             // Marked as seen before reading: a commit in between wakes the wait below.

@@ -21,7 +21,7 @@ pub(in crate::http) struct EventView {
     #[schema(example = "2026-11-23T14:00:00.123Z")]
     at: String,
     /// `message.` and the new status, `message.updated`, `message.duplicate_detected`, `inbound.received`,
-    /// `sending.paused`, `sending.resumed`, `contact.opted_out` or `contact.opted_in`.
+    /// `sending.paused`, `sending.resumed`, `contact.opted_out`, `contact.opted_in` or `secret.due`.
     #[schema(example = "message.delivered")]
     pub(super) r#type: String,
     /// The message it is about.
@@ -41,7 +41,7 @@ pub(in crate::http) struct EventView {
     /// Why it failed.
     #[schema(example = 63016)]
     code: Option<u32>,
-    /// What is paused or resumed (`all`, `account`, `sender:…`, `template:…`), or what a person does not want (`all`,
+    /// What is paused or resumed (`all`, `account`, `sender:…`, `template:…`), which secret is due, or what a person does not want (`all`,
     /// `marketing`, `none`).
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<String>,
@@ -127,6 +127,7 @@ impl<'store> Names<'store> {
             }
             Told::Paused { scope, code } => EventView { code, ..EventView::about(seq, at, r#type, scope) },
             Told::Forgotten => EventView { scope: None, ..EventView::about(seq, at, r#type, String::new()) },
+            Told::SecretDue { what } => EventView::about(seq, at, r#type, what),
             Told::Resumed { scope } => EventView::about(seq, at, r#type, scope),
             Told::OptedOut { contact, scope } => {
                 let scope = scope.map_or("none", OptOut::as_str).to_owned();

@@ -5,8 +5,7 @@ use std::time::Duration;
 use actix_web::test::TestRequest;
 use serde_json::{Value, json};
 
-use super::super::testing::{Answer, House, START};
-use crate::clock::{Clock, Time};
+use super::super::testing::{Answer, House, START, move_to};
 use crate::keyring::Scopes;
 
 async fn with(house: &House, key: &str, request: TestRequest) -> Answer {
@@ -20,11 +19,6 @@ async fn make(house: &House, by: &str, body: &Value) -> Answer {
 /// Whether a key opens.
 async fn opens(house: &House, key: &str) -> bool {
     with(house, key, TestRequest::get().uri("/v1/status")).await.status.as_u16() == 200
-}
-
-fn move_to(house: &House, at: Time) {
-    let Clock::Manual(now) = &house.app.clock else { panic!("a clock that is moved by hand") };
-    now.store(at.0, std::sync::atomic::Ordering::SeqCst);
 }
 
 fn text(answer: &Answer, field: &str) -> String {

@@ -49,6 +49,8 @@ fn target(prefix: &str, path: &str, message: &str, key: &str) -> String {
         .replace("{sender}", "+15550001111")
         .replace("{scope}", "all")
         .replace("{code}", "63016")
+        .replace("{kind}", "jwt")
+        .replace("{generation}", "1")
         .replace("/charts/{name}", "/charts/throughput")
         .replace("{name}", "archive");
     let month = if path == "/messages.csv" { "?month=2023-11" } else { "" };

@@ -113,6 +113,7 @@ impl Desk {
         let method = match request.method {
             Method::Get => emulator::Method::Get,
             Method::Post => emulator::Method::Post,
+            Method::Delete => emulator::Method::Delete,
         };
         let credentials = &request.credentials;
         let asked = emulator::Request::new(method, &request.target)
