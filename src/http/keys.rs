@@ -160,6 +160,7 @@ pub(super) async fn rotate(
     only_what_they_have(&who, key.scopes)?;
     let expected = key.generation;
     let secret = key.rotate(rand::random(), Duration::from_secs(overlap_s), now);
+    let secret = secret.map_err(|error| Problem::new(Code::NotTurned, error.to_string()))?;
     let deed =
         Deed::new("key.rotated", key.id.to_string(), format!("generation {}, {overlap_s} s overlap", key.generation));
     keep(&app, &who, &key, Some(expected), deed).await?;

@@ -1,7 +1,7 @@
 //! An API key: `bt_`, 8 hex digits that name it, and 43 characters that nobody can guess.
 //!
 //! Invariant: only a hash of the secret is kept (256 bits of chance need no slow one), and it is shown once, when it is
-//! made. A key that is rotated has two secrets until its overlap ends; it stays the same principal all along.
+//! made. A key that is rotated has its secrets before too, each until its own overlap ends; it stays the same principal all along.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -26,6 +26,8 @@ const SECRET_BYTES: usize = 32;
 pub const MAX_NAME: usize = 60;
 /// Most networks a key is bound to.
 pub const MAX_NETWORKS: usize = 16;
+/// Most secrets that open beside the newest: whoever rotates more often than that is not waited for by the programs.
+const MAX_FORMER: usize = 4;
 
 /// What a key is called in the API: `ak_` and 8 hex digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -104,10 +106,10 @@ pub struct ApiKey {
     /// How often it was used.
     pub used: u64,
     hash: [u8; 32],
-    former: Option<Former>,
+    former: Vec<Former>,
 }
 
-/// The secret before the last rotation.
+/// A secret before a rotation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Former {
     hash: [u8; 32],
@@ -130,6 +132,11 @@ pub enum Shut {
     #[error("the API key must not be used from this address")]
     Elsewhere,
 }
+
+/// A key that was rotated again and again while the secrets before still open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{MAX_FORMER} secrets before the newest still open: wait until one has ended, or rotate with an overlap of 0, which ends all")]
+pub struct TooOften;
 
 /// What a new key should be.
 #[derive(Clone, Debug)]
@@ -162,37 +169,41 @@ impl ApiKey {
             last_used_at: None,
             used: 0,
             hash,
-            former: None,
+            former: Vec::new(),
         };
         (key, secret)
     }
 
-    /// A new secret; the one it has opens for as long as the overlap lasts.
-    pub fn rotate(&mut self, random: [u8; 32], overlap: Duration, now: Time) -> Secret {
+    /// A new secret; the one it has opens for as long as the overlap lasts. Without any overlap, none before opens any more.
+    pub fn rotate(&mut self, random: [u8; 32], overlap: Duration, now: Time) -> Result<Secret, TooOften> {
+        self.former.retain(|former| now < former.until && !overlap.is_zero());
+        if self.former.len() == MAX_FORMER {
+            return Err(TooOften);
+        }
         let (hash, secret) = secret(self.id, random);
-        self.former = Some(Former { hash: std::mem::replace(&mut self.hash, hash), until: now.plus(overlap) });
+        self.former.push(Former { hash: std::mem::replace(&mut self.hash, hash), until: now.plus(overlap) });
         self.generation += 1;
         self.rotated_at = now;
-        secret
+        Ok(secret)
     }
 
-    /// Until when the secret before the last rotation opens, if it still does.
+    /// Until when a secret before the newest opens, if any still does.
     pub fn former_until(&self, now: Time) -> Option<Time> {
-        self.former.as_ref().map(|former| former.until).filter(|until| now < *until)
+        self.former.iter().map(|former| former.until).filter(|until| now < *until).max()
     }
 
     /// Good for nothing from now on, and neither are its tokens.
     pub fn revoke(&mut self, now: Time) {
         self.revoked_at.get_or_insert(now);
-        self.former = None;
+        self.former.clear();
     }
 
     /// Whether it opens, for a request from this address; the local socket has none.
     pub fn opens(&self, presented: &Presented, from: Option<IpAddr>, now: Time) -> Result<(), Shut> {
         let hash = presented.hash();
         let is_current = bool::from(hash.ct_eq(&self.hash));
-        let former = self.former.as_ref();
-        let is_former = former.is_some_and(|former| bool::from(hash.ct_eq(&former.hash)) && now < former.until);
+        let is_it = |former: &Former| bool::from(hash.ct_eq(&former.hash)) && now < former.until;
+        let is_former = self.former.iter().filter(|former| is_it(former)).count() > 0;
         // Who does not have the secret learns nothing about the key.
         if !is_current && !is_former {
             return Err(Shut::Wrong);
@@ -269,7 +280,7 @@ mod tests {
     #[test]
     fn two_secrets_open_until_the_overlap_ends() {
         let (mut key, old) = key(|_| {});
-        let new = key.rotate([8; 32], HOUR, NOW);
+        let new = key.rotate([8; 32], HOUR, NOW).expect("the first time");
         let end = NOW.plus(HOUR);
         assert_eq!((opens(&key, &new, None, NOW), opens(&key, &old, None, Time(end.0 - 1))), (Ok(()), Ok(())));
         assert_eq!((opens(&key, &new, None, end), opens(&key, &old, None, end)), (Ok(()), Err(Shut::Wrong)));
@@ -277,6 +288,22 @@ mod tests {
         key.revoke(NOW);
         assert_eq!(opens(&key, &new, None, NOW), Err(Shut::Revoked));
         assert_eq!(opens(&key, &old, None, NOW), Err(Shut::Wrong), "a revoked key has no second secret");
+    }
+
+    #[test]
+    fn a_key_that_is_rotated_twice_within_an_overlap_keeps_each_promise_and_knows_an_end() {
+        let (mut key, first) = key(|_| {});
+        let second = key.rotate([8; 32], HOUR, NOW).expect("one");
+        let half = NOW.plus(HOUR / 2);
+        let third = key.rotate([9; 32], HOUR, half).expect("two");
+        for secret in [&first, &second, &third] {
+            assert_eq!(opens(&key, secret, None, half), Ok(()));
+        }
+        assert_eq!(opens(&key, &first, None, NOW.plus(HOUR)), Err(Shut::Wrong));
+        assert_eq!((key.rotate([1; 32], HOUR, half).is_ok(), key.rotate([2; 32], HOUR, half).is_ok()), (true, true));
+        assert_eq!(key.rotate([3; 32], HOUR, half).err(), Some(TooOften));
+        let last = key.rotate([4; 32], Duration::ZERO, half).expect("that ends all others");
+        assert_eq!((opens(&key, &last, None, half), opens(&key, &third, None, half)), (Ok(()), Err(Shut::Wrong)));
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod secret;
 pub mod token;
 mod vault;
 
-pub use api_key::{ApiKey, KeyId, MAX_NAME, MAX_NETWORKS, Presented, Shut, Wish};
+pub use api_key::{ApiKey, KeyId, MAX_NAME, MAX_NETWORKS, Presented, Shut, TooOften, Wish};
 pub use live::{Held, Keyring};
 pub use options::Options;
 pub use ring::{Entry, Kind, Met, Ring, State, Unturned, trace};

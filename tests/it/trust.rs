@@ -37,7 +37,7 @@ fn of_two_who_change_a_key_at_once_one_is_told_so_and_what_is_revoked_stays_revo
     let mut mine = key();
     assert!(keep(&mut store, &mine, None, START) && !keep(&mut store, &mine, None, START), "a key is new once");
     let mut theirs = mine.clone();
-    mine.rotate([8; 32], DAY, START);
+    mine.rotate([8; 32], DAY, START).expect("once");
     theirs.revoke(START);
     assert!(keep(&mut store, &mine, Some(1), START) && !keep(&mut store, &theirs, Some(1), START));
     mine.revoke(START);
@@ -58,7 +58,7 @@ fn uses_are_added_up_and_survive_a_change_of_the_key() {
     let used = |times, last_at| Write::Used(vec![Used { what: Use::Key(KeyId([1; 4])), times, last_at }]);
     one(&mut store, used(3, START.plus(DAY)), START);
     one(&mut store, used(4, START), START);
-    stale.rotate([8; 32], DAY, START);
+    stale.rotate([8; 32], DAY, START).expect("once");
     assert!(keep(&mut store, &stale, Some(1), START));
     let kept = store.read().and_then(|snapshot| snapshot.api_key(KeyId([1; 4]))).expect("a store").expect("a key");
     assert_eq!((kept.used, kept.last_used_at, kept.generation), (7, Some(START.plus(DAY)), 2));

@@ -1,0 +1,198 @@
+"""Every secret rotates while messages go out and callbacks come home: no program is refused, no callback is lost; and in an
+emergency a secret is good for nothing when the answer is there.
+
+    ROTATIONS=100 tests/run blackbox
+"""
+
+import base64
+import http.client
+import json
+import os
+import threading
+import time
+import urllib.parse
+
+import bluetick
+import pytest
+
+ROTATIONS = int(os.environ.get("ROTATIONS") or 5)
+# Fast enough that something is under way at every moment of a rotation.
+SENDERS, CALLERS = 2, 3
+# Seconds that the key before still opens: longer than any of our programs goes on with it on a busy machine.
+OVERLAP_S = 5
+QUICK = {"reconcile_after_ms": 3_600_000, "pair_every_ms": 1}
+
+
+@pytest.fixture()
+def twilio():
+    """An emulator of its own: its tokens change."""
+    with bluetick.Emulator("emulator-rotation") as running:
+        yield running
+
+
+class Load:
+    """Programs that go on whatever happens, and note every answer that is none of those they may get."""
+
+    def __init__(self, server):
+        self.server, self.stop, self.refused = server, threading.Event(), []
+        self.sent, self.called, self.fresh = [], 0, 0
+        self.lock = threading.Lock()
+        self.threads = []
+
+    def __enter__(self):
+        for number in range(SENDERS):
+            self.threads.append(threading.Thread(target=self.keep_sending, args=[number], daemon=True))
+        for _ in range(CALLERS):
+            self.threads.append(threading.Thread(target=self.keep_calling, daemon=True))
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        for thread in self.threads:
+            thread.join(bluetick.PATIENCE)
+
+    def connect(self):
+        parts = urllib.parse.urlsplit(self.server.url)
+        return http.client.HTTPConnection(parts.hostname, parts.port, timeout=bluetick.PATIENCE)
+
+    def keep_sending(self, number):
+        connection, count = self.connect(), 0
+        while not self.stop.is_set():
+            count += 1
+            body = {"to": f"+49177{number}{count:05d}0000", "content_sid": "HX00000000000000000000000000000001", "variables": {"1": "Ada", "2": "7"}}
+            with self.lock:
+                key = self.server.api_key
+            status, answer = self.server.api("POST", "/v1/messages", body, {"Authorization": f"Bearer {key}"}, connection)
+            if status == 202:
+                self.sent.append(answer["id"])
+            else:
+                self.refused.append(("send", status, answer))
+            self.stop.wait(0.01)
+
+    def keep_calling(self):
+        """Gets a token with a key, and uses it until it is old by a little."""
+        connection = self.connect()
+        while not self.stop.is_set():
+            with self.lock:
+                name, key = self.key
+                self.fresh += 1
+            token = self.token(name, key, connection)
+            for _ in range(5):
+                status, _ = self.server.api("GET", "/v1/status", None, {"Authorization": f"Bearer {token}"}, connection)
+                if status != 200:
+                    self.refused.append(("token", status))
+                status, _ = self.server.api("GET", "/v1/senders", None, {"Authorization": f"Bearer {key}"}, connection)
+                if status != 200:
+                    self.refused.append(("key", status))
+                self.called += 2
+                self.stop.wait(0.01)
+
+    def token(self, name, key, connection=None):
+        basic = base64.b64encode(f"{name}:{key}".encode()).decode()
+        headers = {"Authorization": f"Basic {basic}", "Content-Type": "application/x-www-form-urlencoded"}
+        own = connection or self.connect()
+        own.request("POST", "/oauth/token", body="grant_type=client_credentials", headers=headers)
+        answer = own.getresponse()
+        content = answer.read()
+        if answer.status != 200:
+            self.refused.append(("oauth", answer.status, content))
+            return "none"
+        return json.loads(content)["access_token"]
+
+
+def secret(server, kind):
+    _, all_of_them = server.api("GET", "/v1/secrets")
+    return next(one for one in all_of_them["data"] if one["kind"] == kind)
+
+
+def active(server, kind):
+    states = {one["state"]: one["generation"] for one in secret(server, kind)["generations"]}
+    return states.get("active")
+
+
+def rotate_key(server, name):
+    """The new secret; nothing, while as many before it still open as may."""
+    status, answer = server.api("POST", f"/v1/keys/{name}/rotations", {"overlap_s": OVERLAP_S})
+    assert status in (201, 409), answer
+    return answer if status == 201 else None
+
+
+def test_every_secret_rotates_under_load(twilio, tmp_path):
+    port = bluetick.free_port()
+    grace = {"BLUETICK__SECRETS__TWILIO_GRACE_S": "60"}
+    with bluetick.Serve(twilio, tmp_path, port, name="serve-rotation", policy=QUICK, **grace) as server:
+        server.wait_ready()
+        _, made = server.api("POST", "/v1/keys", {"name": "load", "scopes": ["send", "messages:read"]})
+        with (load := Load(server)).lock:
+            load.key = (made["id"], made["secret"])
+        with load:
+            for number in range(1, ROTATIONS + 1):
+                status, answer = server.api("POST", "/v1/secrets/twilio_auth_token/rotations", {})
+                assert status == 202, answer
+                bluetick.wait_until(lambda: active(server, "twilio_auth_token") == number + 1, "the auth token is rotated")
+                status, answer = server.api("POST", "/v1/secrets/jwt/rotations", {})
+                assert status == 201, answer
+                answer = bluetick.wait_until(lambda: rotate_key(server, made["id"]), "an overlap before has ended")
+                with load.lock:
+                    load.key, load.fresh = (made["id"], answer["secret"]), 0
+                # A program is given the new secret within the overlap, as its people would see to.
+                bluetick.wait_until(lambda: load.fresh >= 4 * CALLERS, "every program has the new secret")
+                status, _ = server.api("POST", "/v1/secrets/master-key/rotations")
+                assert status == 204
+        assert load.refused == [], load.refused[:5]
+        twilio.wait_settled()
+        bluetick.wait_until(lambda: not any(server.queue().values()), lambda: f"the queue is empty: {server.queue()}")
+        twilio.wait_settled()
+        _, house = server.api("GET", "/v1/status")
+        assert house["refused_callbacks"] == 0, house
+        counts = twilio.counts()
+        assert counts["failed"] == 0, counts
+        # Nobody asked Twilio for a status (that comes after an hour): every one came by a callback that was let in.
+        ends = {message["id"]: message["status"] for message in server.messages()}
+        assert len(load.sent) == len(ends) and set(load.sent) == set(ends)
+        open_ended = {one: status for one, status in ends.items() if status not in ("delivered", "read")}
+        assert not open_ended, list(open_ended.items())[:5]
+        assert server.stop() == 0
+    code, said = bluetick.run("verify", "--data", tmp_path)
+    assert code == 0, said
+    # The file of configuration holds the first token still; the master key is the last.
+    with bluetick.Serve(twilio, tmp_path, port, name="serve-rotation", policy=QUICK, **grace) as server:
+        server.wait_ready()
+        assert active(server, "twilio_auth_token") == ROTATIONS + 1
+        assert server.stop() == 0
+    print(
+        f"{ROTATIONS} rotations of each of 4 secrets, {len(load.sent)} sends, {load.called} calls by key and token: 0 refused, "
+        f"0 callbacks refused",
+        end=" ",
+    )
+
+
+def test_an_emergency_revocation_holds_when_it_is_answered(twilio, tmp_path):
+    slowest = 0.0
+    with bluetick.Serve(twilio, tmp_path, bluetick.free_port(), name="serve-emergency", policy=QUICK) as server:
+        server.wait_ready()
+        load = Load(server)
+        for _ in range(5):
+            _, made = server.api("POST", "/v1/keys", {"name": "stolen", "scopes": ["messages:read"]})
+            token = load.token(made["id"], made["secret"])
+            use = lambda secret: server.api("GET", "/v1/status", headers={"Authorization": f"Bearer {secret}"})[0]
+            assert (use(token), use(made["secret"])) == (200, 200)
+            began = time.monotonic()
+            assert server.api("POST", "/v1/secrets/jwt/revocation")[0] == 200
+            slowest = max(slowest, time.monotonic() - began)
+            assert (use(token), use(made["secret"])) == (401, 200)
+            began = time.monotonic()
+            assert server.api("DELETE", f"/v1/keys/{made['id']}")[0] == 200
+            slowest = max(slowest, time.monotonic() - began)
+            assert use(made["secret"]) == 401
+        code, said = bluetick.run("secrets", "revoke", "twilio_auth_token", "--now", "--data", tmp_path)
+        assert code == 0 and "bluetick resume" in said, said
+        _, message = server.api("POST", "/v1/messages", {"to": "+491771230000", "body": "x"})
+        _, house = server.api("GET", "/v1/status")
+        assert house["sending"]["state"] != "running", house["sending"]
+        assert server.message(message["id"])["status"] == "pending"
+        assert twilio.rows("creates") == []
+        assert server.stop() == 0
+    print(f"revoked within {slowest * 1000:.0f} ms", end=" ")
