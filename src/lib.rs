@@ -33,7 +33,7 @@
 //! | [`store`] | tables, `commit(batch, now)`, the writer thread as its shell and a keeper of the folder beside it (sentinel, room on the disk), snapshot reads, codec, verify; a message is found wherever it is | redb, bincode |
 //! | [`backup`] | the whole store in a sealed file, the segments of the archive beside it, and a data file made from them | – |
 //! | [`custody`] | the master key's file, the vault it opens, and the one way to change a secret | – |
-//! | [`twilio`] | client, wire format, signature, webhook, outcome, transport | hmac, sha1, reqwest |
+//! | [`twilio`] | client, wire format, signature, webhook, the doctor who says why a signature is wrong, outcome, transport | hmac, sha1, reqwest |
 //! | [`jobs`] | one loop, one file per job: send, archive, retention, reconcile (with `evidence`, which of Twilio's messages are ours, `listen`, what people wrote, and `adopt`, what was sent while a restored store knew nothing); `chores` does what is periodic, one thing after the other, and `alarm` wakes it | tokio-cron-scheduler |
 //! | [`http`] | every route on one page; webhooks, messages, metrics, events, pages, charts, one error table | actix-web, rust-embed, charts-rs |
 //! | [`emulator`] | a small, strict, forgetful Twilio that misbehaves by script; the only fake in the house | actix-web |

@@ -5,6 +5,7 @@
 //! Not here: when to send, ask or try again (`jobs`); what an error code means (`message`); routes (`http`).
 
 pub mod client;
+pub mod doctor;
 mod options;
 pub mod outcome;
 pub mod signature;

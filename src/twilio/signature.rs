@@ -2,7 +2,7 @@
 //!
 //! Invariant: a URL is signed letter for letter; nothing is re-encoded, lower-cased or trimmed on the way.
 //! Known limit of the scheme: it has no separators, no time and no nonce, so a signed callback can be replayed.
-//! Not here: which URL was called (`webhook`).
+//! Not here: which URL was called (`webhook`), why nothing matches (`doctor`).
 //! The scheme: <https://www.twilio.com/docs/usage/security#validating-requests>.
 
 use std::fmt;
@@ -98,7 +98,7 @@ fn called(url: &str) -> String {
 }
 
 /// Scheme, `host[:port]`, and path with query.
-fn split(url: &str) -> Option<(&str, &str, &str)> {
+pub(super) fn split(url: &str) -> Option<(&str, &str, &str)> {
     let (url, _) = url.split_once('#').unwrap_or((url, ""));
     let (scheme, rest) = url.split_once("://")?;
     let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
@@ -107,14 +107,14 @@ fn split(url: &str) -> Option<(&str, &str, &str)> {
 }
 
 /// The host before a port; `None` if there is no port. The colons inside `[::1]` are no ports.
-fn split_port(authority: &str) -> Option<&str> {
+pub(super) fn split_port(authority: &str) -> Option<&str> {
     let (host, port) = authority.rsplit_once(':')?;
     let is_port = !port.is_empty() && port.bytes().all(|digit| digit.is_ascii_digit());
     let is_whole = !host.starts_with('[') || host.ends_with(']');
     (is_port && is_whole).then_some(host)
 }
 
-fn default_port(scheme: &str) -> Option<u16> {
+pub(super) fn default_port(scheme: &str) -> Option<u16> {
     match scheme {
         _ if scheme.eq_ignore_ascii_case("https") => Some(443),
         _ if scheme.eq_ignore_ascii_case("http") => Some(80),
@@ -123,7 +123,7 @@ fn default_port(scheme: &str) -> Option<u16> {
 }
 
 /// Names in byte order, each before every one of its different values, which are in byte order too; no separators.
-fn signed_params(params: &[(String, String)]) -> String {
+pub(super) fn signed_params(params: &[(String, String)]) -> String {
     let mut pairs: Vec<_> = params.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     pairs.sort_unstable();
     pairs.dedup();
@@ -131,11 +131,11 @@ fn signed_params(params: &[(String, String)]) -> String {
 }
 
 /// Strict: padded standard base64 of exactly 20 bytes, so that one signature has one spelling.
-fn decode(signature: &str) -> Option<[u8; 20]> {
+pub(super) fn decode(signature: &str) -> Option<[u8; 20]> {
     STANDARD.decode(signature).ok()?.try_into().ok()
 }
 
-fn query_value<'a>(target: &'a str, name: &str) -> Option<&'a str> {
+pub(super) fn query_value<'a>(target: &'a str, name: &str) -> Option<&'a str> {
     let (_, query) = target.split_once('?')?;
     query.split('&').filter_map(|piece| piece.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
 }

@@ -180,12 +180,12 @@ impl Verified {
     }
 }
 
-fn is_form(content_type: &str) -> bool {
+pub(super) fn is_form(content_type: &str) -> bool {
     let media_type = content_type.split(';').next().unwrap_or_default();
     media_type.trim().eq_ignore_ascii_case(FORM)
 }
 
-fn query(target: &str) -> &str {
+pub(super) fn query(target: &str) -> &str {
     target.split_once('?').map_or("", |(_, query)| query)
 }
 
