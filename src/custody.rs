@@ -71,9 +71,15 @@ impl Custody {
         let (clock, keyring) = (store.clock(), Keyring::default());
         let turn = tokio::sync::Mutex::default();
         let custody = Self { store: store.clone(), clock, keyring, options: options.clone(), path, configured, turn };
-        if let Some(locks) = store.read()?.locks()? {
-            custody.keyring.set_vault(Arc::new(custody.unlock(&locks)?));
+        let snapshot = store.read()?;
+        if let Some(locks) = snapshot.locks()? {
+            if custody.has_master() || keeps_others(&snapshot)? {
+                custody.keyring.set_vault(Arc::new(custody.unlock(&locks)?));
+            } else {
+                custody.give_up().await?;
+            }
         }
+        drop(snapshot);
         for kind in Kind::ALL {
             custody.meet(kind).await?;
         }
@@ -215,6 +221,19 @@ impl Custody {
         Ok(())
     }
 
+    fn has_master(&self) -> bool {
+        self.options.master_key.is_some() || self.path.exists() || self.path.with_extension("next").exists()
+    }
+
+    /// Nothing is sealed but what bluetick makes anew by itself: a backup opens on another machine without any key.
+    async fn give_up(&self) -> Result<(), CustodyError> {
+        tracing::warn!(
+            "there is no master key, and nothing is kept under it that cannot be made anew: access tokens end"
+        );
+        self.write(Actor::job("custody"), Act::GiveUpVault, Deed::new("vault.given_up", "", "nothing else was kept"))
+            .await
+    }
+
     async fn meet(&self, kind: Kind) -> Result<(), CustodyError> {
         let mut values = self.configured.iter().filter(|(known, _)| *known == kind).map(|(_, value)| value.clone());
         let Some(value) = values.next() else { return Ok(()) };
@@ -310,6 +329,16 @@ impl Custody {
         tracing::info!(path = %self.path.display(), "a master key was made: keep a copy of it apart from the backups");
         Ok(key)
     }
+}
+
+/// Whether anything is sealed that bluetick cannot make anew.
+fn keeps_others(snapshot: &Snapshot) -> Result<bool, StoreError> {
+    for kind in Kind::ALL.into_iter().filter(|kind| !kind.is_own()) {
+        if snapshot.ring(kind)?.0.iter().any(|entry| entry.sealed.is_some()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Locks the vault of a stopped bluetick by the master key at `path`, made if there is none, with the help of the recovery key.

@@ -18,6 +18,7 @@ mod metrics;
 mod migrate;
 mod opt_out;
 mod pauses;
+mod quarantine;
 mod retry;
 mod secrets;
 mod send;
@@ -53,6 +54,7 @@ pub use metrics::MetricsArgs;
 pub use migrate::{MigrateArgs, Migration, bring_forward};
 pub use opt_out::OptOutArgs;
 pub use pauses::{PauseArgs, ResumeArgs};
+pub use quarantine::{QuarantineArgs, QuarantineCommand};
 pub use retry::RetryArgs;
 pub use secrets::{SecretsArgs, SecretsCommand};
 pub use send::SendArgs;
@@ -117,6 +119,8 @@ pub enum Command {
     Keys(KeysArgs),
     /// Show how every secret stands, rotate one, revoke one in an emergency.
     Secrets(SecretsArgs),
+    /// Show webhooks that were refused because of their signature, why, and let them in once it is repaired.
+    Quarantine(QuarantineArgs),
     /// Show who did what.
     Audit(AuditArgs),
     /// Take away everything about one person, for good; bluetick must run.
@@ -152,6 +156,7 @@ impl Cli {
             Command::Archive(args) => archive::run(&args, out),
             Command::Keys(args) => keys::run(&args, out),
             Command::Secrets(args) => secrets::run(&args, out),
+            Command::Quarantine(args) => quarantine::run(&args, out),
             Command::Audit(args) => audit::run(&args, out),
             Command::Erase(args) => erase::erase(&args, out),
             Command::Export(args) => erase::export(&args, out),

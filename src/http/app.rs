@@ -81,6 +81,8 @@ pub struct Tally {
     pub callbacks: Meter,
     /// Requests to the webhooks that were refused.
     pub refused: Meter,
+    /// Refused requests that were kept.
+    pub quarantined: Meter,
     /// Every open event stream holds a clone.
     pub streams: Arc<()>,
 }

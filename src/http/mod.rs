@@ -32,6 +32,7 @@ mod opt_outs;
 mod pages;
 mod pauses;
 mod prometheus;
+mod quarantine;
 mod query;
 mod retries;
 mod rights;

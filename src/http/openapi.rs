@@ -9,7 +9,7 @@ use utoipa::{Modify, OpenApi};
 
 use super::{
     archive, audit_log, backups, contacts, erasure, events, failures, health, inbound, keys, messages, metrics, oauth,
-    opt_outs, pauses, prometheus, retries, runs, secrets, senders, status, verify,
+    opt_outs, pauses, prometheus, quarantine, retries, runs, secrets, senders, status, verify,
 };
 
 #[derive(OpenApi)]
@@ -59,6 +59,10 @@ use super::{
         keys::revoke,
         keys::rotate,
         oauth::token,
+        quarantine::list,
+        quarantine::empty,
+        quarantine::diagnose,
+        quarantine::replay,
         secrets::list,
         secrets::rotate,
         secrets::cancel,

@@ -84,6 +84,11 @@ pub(super) const RIGHTS: &[Right] = &[
     right("GET", "/keys/{id}", &[Keys], Nothing),
     right("DELETE", "/keys/{id}", &[Keys], AuditWithin),
     right("POST", "/keys/{id}/rotations", &[Keys], AuditWithin),
+    right("GET", "/quarantine", &[Operate], Nothing),
+    right("DELETE", "/quarantine", &[Operate], Audit),
+    // What was signed holds what a person wrote.
+    right("GET", "/quarantine/{id}/diagnosis", &[Operate, People], Nothing),
+    right("POST", "/quarantine/replays", &[Operate], Audit),
     right("GET", "/secrets", &[Keys], Nothing),
     right("POST", "/secrets/recovery-key", &[Keys], AuditWithin),
     right("POST", "/secrets/master-key/rotations", &[Keys], AuditWithin),

@@ -10,8 +10,8 @@ use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, Route};
 
 use super::{
     archive, audit_log, auth, backups, charts, contacts, erasure, events, failures, health, inbound, keys, messages,
-    metrics, oauth, openapi, opt_outs, pages, pauses, prometheus, retries, runs, secrets, senders, status, verify,
-    webhooks,
+    metrics, oauth, openapi, opt_outs, pages, pauses, prometheus, quarantine, retries, runs, secrets, senders, status,
+    verify, webhooks,
 };
 
 /// Adds every route.
@@ -92,6 +92,13 @@ fn data(service: &mut ServiceConfig) {
                 .default_service(only("GET, HEAD, DELETE")),
         )
         .service(posting("/keys/{id}/rotations", keys::rotate))
+        .service(
+            reading("/quarantine", quarantine::list)
+                .route(delete().to(quarantine::empty))
+                .default_service(only("GET, HEAD, DELETE")),
+        )
+        .service(reading("/quarantine/{id}/diagnosis", quarantine::diagnose))
+        .service(posting("/quarantine/replays", quarantine::replay))
         .service(reading("/secrets", secrets::list))
         .service(posting("/secrets/recovery-key", secrets::recovery_key))
         .service(posting("/secrets/master-key/rotations", secrets::rotate_master))

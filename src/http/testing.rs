@@ -58,38 +58,18 @@ impl House {
             .expect("a store in a new folder");
         let secrets = vec![(Kind::TwilioAuthToken, AuthToken::new(TOKEN))];
         let custody = Arc::new(custody(store.clone(), dir.clone(), secrets));
-        let mut app = App {
-            store,
-            webhook: Some(Webhook {
-                public_url: PUBLIC_URL.into(),
-                account_sid: ACCOUNT.into(),
-                keyring: custody.keyring().clone(),
-            }),
-            custody,
-            board: Default::default(),
-            clock,
-            options: Options {
-                api_key: Some("key".into()),
-                admin_password: Some("secret".into()),
-                ..Options::default()
-            },
-            default_from: Some(SENDER.parse().expect("an address")),
-            public_url: Some(PUBLIC_URL.into()),
-            mode: "demo".into(),
-            policy: Policy::default(),
-            rates: [(SENDER.to_owned(), 20.0)].into(),
-            default_rate: 10.0,
-            chores: vec![(Upkeep::Archive, None), (Upkeep::Backup, None)],
-            backups: Default::default(),
-            archive: Default::default(),
-            data_dir: options.dir.clone(),
-            boot_at: START,
-            tally: Tally::default(),
-            revoked: watch::Sender::new(0),
-            usage: Default::default(),
-            shutdown: watch::Sender::new(false),
-        };
+        let mut app = app(store, custody, dir.clone());
         change(&mut app);
+        Self { app: Data::new(app), dir }
+    }
+
+    /// The same store with something configured differently, as after a restart.
+    pub(super) fn configured_anew(self, change: impl FnOnce(&mut App)) -> Self {
+        let dir = self.dir.clone();
+        let mut app = app(self.app.store.clone(), Arc::clone(&self.app.custody), dir.clone());
+        change(&mut app);
+        // The folder goes with the new one.
+        std::mem::forget(self);
         Self { app: Data::new(app), dir }
     }
 
@@ -199,6 +179,38 @@ pub(super) fn api(request: TestRequest) -> TestRequest {
 pub(super) fn person(request: TestRequest) -> TestRequest {
     // admin:secret
     request.insert_header(("authorization", "Basic YWRtaW46c2VjcmV0"))
+}
+
+/// A bluetick over a store, as the tests have it configured.
+fn app(store: store::Handle, custody: Arc<Custody>, dir: PathBuf) -> App {
+    let clock = store.clock();
+    App {
+        store,
+        webhook: Some(Webhook {
+            public_url: PUBLIC_URL.into(),
+            account_sid: ACCOUNT.into(),
+            keyring: custody.keyring().clone(),
+        }),
+        custody,
+        board: Default::default(),
+        clock,
+        options: Options { api_key: Some("key".into()), admin_password: Some("secret".into()), ..Options::default() },
+        default_from: Some(SENDER.parse().expect("an address")),
+        public_url: Some(PUBLIC_URL.into()),
+        mode: "demo".into(),
+        policy: Policy::default(),
+        rates: [(SENDER.to_owned(), 20.0)].into(),
+        default_rate: 10.0,
+        chores: vec![(Upkeep::Archive, None), (Upkeep::Backup, None)],
+        backups: Default::default(),
+        archive: Default::default(),
+        data_dir: dir,
+        boot_at: START,
+        tally: Tally::default(),
+        revoked: watch::Sender::new(0),
+        usage: Default::default(),
+        shutdown: watch::Sender::new(false),
+    }
 }
 
 /// Moves the clock by hand.

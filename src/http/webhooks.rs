@@ -13,14 +13,16 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::app::App;
 use super::body;
 use super::error::{Code, Problem};
+use super::quarantine;
 use crate::clock::Time;
 use crate::message::{AttemptId, Source, Word};
 use crate::store::{Inbound, Report, Write};
-use crate::twilio::webhook::{Request, Verified};
+use crate::twilio::webhook::{Request, Verified, Webhook};
 use crate::twilio::wire::{InboundMessage, MAX_FORM_BYTES, StatusCallback};
 
 /// No answer to the person: bluetick only takes note.
 const EMPTY_TWIML: &str = r#"<?xml version="1.0" encoding="UTF-8"?><Response/>"#;
+const STATUS_PATH: &str = "/webhooks/twilio/status";
 const SIGNATURE: HeaderName = HeaderName::from_static("x-twilio-signature");
 /// For who or what Twilio left unnamed.
 const UNNAMED: &str = "unknown";
@@ -31,8 +33,7 @@ pub(super) async fn status(request: HttpRequest, app: Data<App>, payload: Payloa
     let callback = noted(&app, opened.and_then(|verified| Ok(verified.status()?)))?;
     // A path that names no attempt is no reason to lose what Twilio says: the SID finds the message as well.
     let attempt = request.match_info().get("attempt").and_then(|text| text.parse().ok());
-    app.store.write(Write::Report(Box::new(report(callback, attempt, rand::random())))).await?;
-    app.tally.callbacks.add(app.clock.now());
+    follow(&app, callback, attempt).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -40,9 +41,33 @@ pub(super) async fn status(request: HttpRequest, app: Data<App>, payload: Payloa
 pub(super) async fn inbound(request: HttpRequest, app: Data<App>, payload: Payload) -> Result<HttpResponse, Problem> {
     let opened = open(&request, &app, payload).await;
     let message = noted(&app, opened.and_then(|verified| inbound_of(&verified)))?;
+    receive(&app, message).await?;
+    Ok(HttpResponse::Ok().content_type("text/xml; charset=utf-8").body(EMPTY_TWIML))
+}
+
+/// A request that was refused before, through the same door again.
+pub(super) async fn take(app: &App, request: &Request<'_>) -> Result<(), Problem> {
+    let verified = webhook(app)?.open(*request, app.clock.now())?;
+    let path = request.target.split('?').next().unwrap_or_default();
+    match path.strip_prefix(STATUS_PATH) {
+        Some(rest) => {
+            let attempt = rest.strip_prefix('/').and_then(|text| text.parse().ok());
+            follow(app, verified.status()?, attempt).await
+        }
+        None => receive(app, inbound_of(&verified)?).await,
+    }
+}
+
+async fn follow(app: &App, callback: StatusCallback, attempt: Option<AttemptId>) -> Result<(), Problem> {
+    app.store.write(Write::Report(Box::new(report(callback, attempt, rand::random())))).await?;
+    app.tally.callbacks.add(app.clock.now());
+    Ok(())
+}
+
+async fn receive(app: &App, message: InboundMessage) -> Result<(), Problem> {
     app.store.write(Write::Receive(Box::new(record(message, app.clock.now())))).await?;
     app.tally.callbacks.add(app.clock.now());
-    Ok(HttpResponse::Ok().content_type("text/xml; charset=utf-8").body(EMPTY_TWIML))
+    Ok(())
 }
 
 /// A status callback that came here would look like a message from ourselves: the two URLs were mixed up.
@@ -54,22 +79,28 @@ fn inbound_of(verified: &Verified) -> Result<InboundMessage, Problem> {
     Ok(verified.inbound()?)
 }
 
-async fn open(request: &HttpRequest, app: &App, payload: Payload) -> Result<Verified, Problem> {
-    let Some(webhook) = &app.webhook else {
+fn webhook(app: &App) -> Result<&Webhook, Problem> {
+    app.webhook.as_ref().ok_or_else(|| {
         let detail = "no callback can be verified yet: set public_url, twilio.account_sid and twilio.auth_token";
-        return Err(Problem::new(Code::NotConfigured, detail));
-    };
+        Problem::new(Code::NotConfigured, detail)
+    })
+}
+
+async fn open(request: &HttpRequest, app: &Data<App>, payload: Payload) -> Result<Verified, Problem> {
+    let webhook = webhook(app)?;
     let body = body::read(request, payload, MAX_FORM_BYTES).await?;
     let text = |name: HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
-    let target = request.uri().path_and_query().map_or("", |target| target.as_str());
     let asked = Request {
         method: request.method().as_str(),
-        target,
+        target: request.uri().path_and_query().map_or("", |target| target.as_str()),
         content_type: text(CONTENT_TYPE),
         body: &body,
         signature: text(SIGNATURE),
     };
-    Ok(webhook.open(asked, app.clock.now())?)
+    webhook.open(asked, app.clock.now()).map_err(|refusal| {
+        quarantine::keep(app, request, &body, refusal);
+        refusal.into()
+    })
 }
 
 /// Counts what is refused, and tells the log once a second at most: a flood must not become a flood of lines.

@@ -135,7 +135,9 @@ pub enum Shut {
 
 /// A key that was rotated again and again while the secrets before still open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{MAX_FORMER} secrets before the newest still open: wait until one has ended, or rotate with an overlap of 0, which ends all")]
+#[error(
+    "{MAX_FORMER} secrets before the newest still open: wait until one has ended, or rotate with an overlap of 0, which ends all"
+)]
 pub struct TooOften;
 
 /// What a new key should be.

@@ -16,6 +16,7 @@ use super::consequences;
 use super::forget;
 use super::listening;
 use super::memory::{Memory, Numbers};
+use super::quarantine;
 use super::read::Snapshot;
 use super::report;
 use super::restored;
@@ -265,6 +266,8 @@ fn decide(batch: &mut Batch<'_>, write: Write) -> Result<Written, StoreError> {
         Write::Ran(upkeep, run) => upkeep::ran(batch, upkeep, &run),
         Write::Want(upkeep) => upkeep::want(batch, upkeep),
         Write::Govern(govern) => trust::govern(batch, *govern),
+        Write::Quarantine(seq, sealed) => quarantine::keep(batch, seq, *sealed),
+        Write::ReleaseQuarantined(numbers) => quarantine::release(batch, &numbers),
         Write::Used(all) => trust::used(batch, all),
         Write::Introduce(names) => {
             let numbers = names.iter().map(|name| batch.sender(name)).collect::<Result<_, _>>()?;

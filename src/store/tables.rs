@@ -78,6 +78,8 @@ pub(super) const META: TableDefinition<&str, Bytes> = TableDefinition::new("meta
 pub(super) const API_KEYS: TableDefinition<[u8; 4], Bytes> = TableDefinition::new("api_keys");
 /// Secrets, sealed: kind, generation.
 pub(super) const SECRETS: TableDefinition<[u8; 5], Bytes> = TableDefinition::new("secrets");
+/// Refused requests, sealed, by when they came.
+pub(super) const QUARANTINED: TableDefinition<u64, Bytes> = TableDefinition::new("quarantine");
 /// The audit log.
 pub(super) const AUDIT: TableDefinition<u64, Bytes> = TableDefinition::new("audit");
 /// What was answered under an Idempotency-Key.
@@ -170,6 +172,7 @@ tables! {
     meta: &'static str => Bytes = META;
     api_keys: [u8; 4] => Bytes = API_KEYS;
     secrets: [u8; 5] => Bytes = SECRETS;
+    quarantine: u64 => Bytes = QUARANTINED;
     audit: u64 => Bytes = AUDIT;
     keys: [u8; 32] => Bytes = KEYS;
 }

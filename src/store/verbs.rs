@@ -9,7 +9,7 @@ use super::secrets::{Locks, Rotation};
 use super::upkeep::{Run, Upkeep};
 use crate::audit::{Actor, Deed};
 use crate::clock::Time;
-use crate::keyring::{ApiKey, KeyId, Kind, Ring, State};
+use crate::keyring::{ApiKey, KeyId, Kind, Ring, Sealed, State};
 use crate::message::{AttemptId, Change, Draft, Fact, Message, MessageId, Never, OptOut, Sid, Source, Word};
 use crate::pause::{Cause, Paused, Scope};
 
@@ -86,6 +86,10 @@ pub enum Write {
     Want(Upkeep),
     /// Something that belongs into the audit log.
     Govern(Box<Govern>),
+    /// A request that was refused is kept for a day, under this number.
+    Quarantine(u64, Box<Sealed>),
+    /// Requests that were refused are kept no more.
+    ReleaseQuarantined(Vec<u64>),
     /// API keys were used.
     Used(Vec<Used>),
     /// Make sure that these senders have numbers.

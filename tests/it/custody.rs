@@ -8,7 +8,7 @@ use bluetick::archive::Shelf;
 use bluetick::audit::{Actor, Deed};
 use bluetick::clock::{Clock, Time};
 use bluetick::custody::{Custody, CustodyError, MASTER_KEY, recover};
-use bluetick::keyring::{Entry, Kind, Options, Secret, State, VaultKey};
+use bluetick::keyring::{Entry, Kind, Options, Ring, Secret, State, VaultKey};
 use bluetick::message::Policy;
 use bluetick::store::{self, FILE, Handle, Locks};
 
@@ -39,6 +39,19 @@ impl Running {
         self.store.close();
         self.writer.join().expect("the writer ends");
     }
+}
+
+/// The first token of the configuration gives way to another.
+async fn rotate_to(custody: &Custody, value: &str) {
+    let vault = custody.vault().await.expect("a vault");
+    let rotate = |ring: &mut Ring, now| {
+        let (generation, value) = (ring.next(), Secret::new(value));
+        ring.0[0].keep(&Secret::new("first"), &vault, [1; 16]);
+        ring.stage(Entry::new(Kind::TwilioAuthToken, generation, State::Staged, &value, Some((&vault, [2; 16])), now))?;
+        ring.promote(std::time::Duration::from_secs(60), now)?;
+        Ok(Deed::new("secret.rotated", "twilio_auth_token", ""))
+    };
+    custody.change(Kind::TwilioAuthToken, &Actor::default(), None, rotate).await.expect("rotated");
 }
 
 fn values(custody: &Custody, kind: Kind) -> Vec<String> {
@@ -84,7 +97,8 @@ async fn no_vault_is_made_before_it_is_needed_and_what_is_in_it_is_in_no_byte_of
 async fn a_wrong_or_missing_master_key_is_refused_with_what_to_do_and_never_replaced() {
     let folder = Folder::new();
     let running = Running::start(&folder.0);
-    running.open(&folder.0, &[]).await.expect("no vault yet").signing_key().await.expect("a key");
+    let custody = running.open(&folder.0, &["first"]).await.expect("no vault yet");
+    rotate_to(&custody, "second").await;
     let path = folder.0.join(MASTER_KEY);
     let right = fs::read_to_string(&path).expect("a master key");
     fs::remove_file(&path).expect("it is ours");
@@ -98,6 +112,19 @@ async fn a_wrong_or_missing_master_key_is_refused_with_what_to_do_and_never_repl
     assert!(refused(running.open(&folder.0, &[]).await).contains("64 hex digits"));
     fs::write(&path, right).expect("it is ours");
     assert!(running.open(&folder.0, &[]).await.is_ok());
+    running.stop();
+}
+
+#[tokio::test]
+async fn where_nothing_is_kept_that_cannot_be_made_anew_no_master_key_is_missed() {
+    let folder = Folder::new();
+    let running = Running::start(&folder.0);
+    let (_, old) = running.open(&folder.0, &[]).await.expect("no vault yet").signing_key().await.expect("a key");
+    fs::remove_file(folder.0.join(MASTER_KEY)).expect("it is ours");
+    let custody = running.open(&folder.0, &[]).await.expect("nothing is lost");
+    assert!(values(&custody, Kind::Jwt).is_empty() && !folder.0.join(MASTER_KEY).exists());
+    let (generation, new) = custody.signing_key().await.expect("a new key");
+    assert!(generation == 2 && !new.is(old.expose()));
     running.stop();
 }
 
@@ -154,23 +181,7 @@ async fn a_token_that_was_rotated_into_the_store_outranks_an_older_file_and_a_ne
     let folder = Folder::new();
     let running = Running::start(&folder.0);
     let custody = running.open(&folder.0, &["first"]).await.expect("no vault yet");
-    let vault = custody.vault().await.expect("a vault");
-    let second = Secret::new("second");
-    let rotate = |ring: &mut bluetick::keyring::Ring, now| {
-        let generation = ring.next();
-        ring.0[0].keep(&Secret::new("first"), &vault, [1; 16]);
-        ring.stage(Entry::new(
-            Kind::TwilioAuthToken,
-            generation,
-            State::Staged,
-            &second,
-            Some((&vault, [2; 16])),
-            now,
-        ))?;
-        ring.promote(std::time::Duration::from_secs(60), now)?;
-        Ok(Deed::new("secret.rotated", "twilio_auth_token", ""))
-    };
-    custody.change(Kind::TwilioAuthToken, &Actor::default(), None, rotate).await.expect("rotated");
+    rotate_to(&custody, "second").await;
     assert_eq!(values(&custody, Kind::TwilioAuthToken), ["first", "second"]);
     for file in [&["first"][..], &[]] {
         let custody = running.open(&folder.0, file).await.expect("the master key is there");

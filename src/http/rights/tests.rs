@@ -44,6 +44,7 @@ async fn lived_in() -> (House, String) {
 fn target(prefix: &str, path: &str, message: &str, key: &str) -> String {
     let filled = path
         .replace("/messages/{id}", &format!("/messages/{message}"))
+        .replace("/quarantine/{id}", "/quarantine/1")
         .replace("/keys/{id}", &format!("/keys/{key}"))
         .replace("{address}", "+4915100000001")
         .replace("{sender}", "+15550001111")

@@ -8,6 +8,8 @@ use sha1::Sha1;
 use sha2::Sha256;
 
 use super::*;
+use crate::clock::Time;
+use crate::keyring::Keyring;
 use crate::twilio::signature::{self, body_sha256, sign_form, sign_url};
 use crate::twilio::webhook::Webhook;
 use crate::twilio::wire::{MAX_FORM_BYTES, MAX_PARAMETERS, Params, encode_form, parse_form};
@@ -158,9 +160,9 @@ impl Story {
         let webhook = Webhook {
             public_url: self.public_url.clone(),
             account_sid: self.account_sid.clone(),
-            tokens: accepted.map(|known| known.token.clone()).collect(),
+            keyring: Keyring::of_tokens(accepted.map(|known| known.token.clone())),
         };
-        webhook.open(self.request()).is_ok()
+        webhook.open(self.request(), Time(0)).is_ok()
     }
 }
 
