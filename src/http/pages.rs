@@ -9,7 +9,7 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 use super::error::{Code, Problem};
 
 /// Every page and the file it is; the last part of some is a name that the page's own script reads.
-pub(super) const PAGES: [(&str, &str); 8] = [
+pub(super) const PAGES: [(&str, &str); 9] = [
     ("/", "index.html"),
     ("/messages", "messages.html"),
     ("/messages/{id}", "message.html"),
@@ -18,6 +18,7 @@ pub(super) const PAGES: [(&str, &str); 8] = [
     ("/inbound", "inbound.html"),
     ("/opt-outs", "opt-outs.html"),
     ("/upkeep", "upkeep.html"),
+    ("/trust", "trust.html"),
 ];
 
 #[derive(RustEmbed)]

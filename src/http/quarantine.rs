@@ -137,8 +137,8 @@ pub(super) fn keep(app: &Data<App>, request: &HttpRequest, body: &[u8], refusal:
 
 async fn seal(app: &App, refused: &Refused, now: Time) -> Result<(), Problem> {
     let vault = app.custody.vault().await?;
-    // Two of one moment differ in the rest.
-    let seq = u64::try_from(now.0).unwrap_or(0) << 16 | u64::from(rand::random::<u16>());
+    // Two of one moment differ in the rest; a browser's numbers end at 53 bits.
+    let seq = u64::try_from(now.0).unwrap_or(0) << 10 | u64::from(rand::random::<u16>() >> 6);
     let text = Secret::new(serde_json::to_string(refused).expect("a request is plain strings and bytes"));
     let sealed = vault.seal(&purpose(seq), &text, rand::random());
     app.store.write(Write::Quarantine(seq, Box::new(sealed))).await?;

@@ -48,7 +48,7 @@ after(async () => {
 test('the jobs say how they went and when they are next, and one runs now', async () => {
   const page = await browser.open('/upkeep');
   await page.locator('tr[data-job]').first().waitFor();
-  assert.deepEqual(await page.locator('tr[data-job] .name strong').allTextContents(), ['retention', 'archive', 'rewrite', 'backup']);
+  assert.deepEqual(await page.locator('tr[data-job] .name strong').allTextContents(), ['retention', 'archive', 'rewrite', 'backup', 'reminders']);
   assert.match(await page.locator('tr[data-job="backup"] .next').textContent(), /0 30 3 \* \* \*/);
   assert.match(await page.locator('#archive').textContent(), /3 messages in .*archive/);
   await page.locator('[data-segment="1"]').waitFor();

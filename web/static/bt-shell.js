@@ -17,6 +17,7 @@ const PAGES = [
   ['inbound', '/inbound', 'Inbound', 'g i'],
   ['opt-outs', '/opt-outs', 'Opt-outs', 'g u'],
   ['upkeep', '/upkeep', 'Upkeep', 'g k'],
+  ['trust', '/trust', 'Trust', 'g t'],
 ];
 const READY_EVERY_MS = 15_000;
 /** Many pauses may begin at once. */

@@ -20,6 +20,7 @@ const JOBS = {
   retention: 'Forgets what is older than it may be kept, and what is left of erased people',
   rewrite: 'Writes the data file anew, so that no old byte stays in it',
   backup: 'Puts everything into one file',
+  reminders: 'Says which secrets are due, and rotates bluetick’s own',
 };
 const place = (name) => document.getElementById(name);
 let timer = null;
