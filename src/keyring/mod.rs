@@ -6,16 +6,24 @@
 mod api_key;
 mod live;
 mod options;
+pub mod password;
 mod ring;
 mod scope;
 mod secret;
+mod session;
 pub mod token;
+mod totp;
+mod user;
 mod vault;
 
 pub use api_key::{ApiKey, KeyId, MAX_NAME, MAX_NETWORKS, Presented, Shut, TooOften, Wish};
 pub use live::{Held, Keyring};
 pub use options::Options;
+pub use password::Hash;
 pub use ring::{Entry, Kind, Met, Ring, State, Unturned, trace};
 pub use scope::{NoScope, Scope, Scopes};
 pub use secret::Secret;
+pub use session::{Session, SessionId, SessionToken, SetupCode};
+pub use totp::Totp;
+pub use user::{BadName, MAX_USER_NAME, Role, User};
 pub use vault::{NoKey, Sealed, Vault, VaultKey, Wrapped};

@@ -92,6 +92,12 @@ impl Scopes {
         Self(self.0 & other.0)
     }
 
+    /// Those in either.
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// Those here that the other has not.
     #[must_use]
     pub fn without(self, other: Self) -> Self {
@@ -161,6 +167,7 @@ mod tests {
     fn sets_are_cut_and_subtracted() {
         let (few, more) = (Scopes::parse("send").expect("one"), Scopes::parse("send erase").expect("two"));
         assert_eq!((more.and(few), more.without(few).to_string()), (few, "erase".to_owned()));
+        assert_eq!(more.without(few).with(few), more);
         assert!(few.without(more).is_empty() && !Scopes::NONE.has(Scope::Send));
     }
 }
