@@ -16,6 +16,7 @@ use super::consequences;
 use super::forget;
 use super::listening;
 use super::memory::{Memory, Numbers};
+use super::people;
 use super::quarantine;
 use super::read::Snapshot;
 use super::report;
@@ -269,6 +270,7 @@ fn decide(batch: &mut Batch<'_>, write: Write) -> Result<Written, StoreError> {
         Write::Quarantine(seq, sealed) => quarantine::keep(batch, seq, *sealed),
         Write::ReleaseQuarantined(numbers) => quarantine::release(batch, &numbers),
         Write::Used(all) => trust::used(batch, all),
+        Write::Looked(session) => people::looked(batch, session),
         Write::Introduce(names) => {
             let numbers = names.iter().map(|name| batch.sender(name)).collect::<Result<_, _>>()?;
             Ok(Written::Introduced(numbers))

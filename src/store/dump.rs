@@ -3,13 +3,15 @@
 //! A stream is a line of JSON that says what it is, then for each table a line with its name and how many rows it has, and
 //! the rows: the key's length (4 bytes, little-endian), the key, the value's length, the value. A last line says that it is
 //! whole. Keys and values are the file's own bytes: a restored store answers every question as the first one did.
+//!
+//! Invariant: nobody is logged in by a backup: sessions are left out of it, and of a data file that is made from one.
 
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use redb::{Database, Durability, ReadableTable, ReadableTableMetadata, TableDefinition, TableError};
+use redb::{Database, Durability, ReadableTable, ReadableTableMetadata, TableDefinition, TableError, TableHandle};
 use serde::{Deserialize, Serialize};
 
 use super::codec::{self, encode};
@@ -22,8 +24,6 @@ use super::{FILE, StoreError};
 use crate::archive;
 use crate::clock::Time;
 
-/// Tables that no backup has: what was refused was never let in.
-const LEFT_OUT: [&str; 1] = ["quarantine"];
 /// Raised when the stream's own shape changes.
 const FORMAT: u16 = 2;
 /// Rows that are written to a new file at once: so much memory it takes, however many there are.
@@ -154,8 +154,7 @@ impl EachTable for Counting<'_> {
         &mut self,
         definition: TableDefinition<'static, K, V>,
     ) -> Result<(), StoreError> {
-        use redb::TableHandle;
-        if LEFT_OUT.contains(&definition.name()) {
+        if is_left_out(&definition) {
             return Ok(());
         }
         self.rows += match self.txn.open_table(definition) {
@@ -180,8 +179,7 @@ impl<W: Write, P: FnMut(u64, u64)> EachTable for Dumping<'_, W, P> {
         &mut self,
         definition: TableDefinition<'static, K, V>,
     ) -> Result<(), StoreError> {
-        use redb::TableHandle;
-        if LEFT_OUT.contains(&definition.name()) {
+        if is_left_out(&definition) {
             return Ok(());
         }
         let table = match self.txn.open_table(definition) {
@@ -200,6 +198,11 @@ impl<W: Write, P: FnMut(u64, u64)> EachTable for Dumping<'_, W, P> {
         }
         Ok(())
     }
+}
+
+/// Whether a table is of this place and hour only: who is logged in, and what was refused and never let in.
+fn is_left_out(table: &impl TableHandle) -> bool {
+    [tables::SESSIONS.name(), tables::QUARANTINED.name()].contains(&table.name())
 }
 
 fn write_part(out: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
@@ -278,7 +281,6 @@ impl<R: Read> EachTable for Loading<'_, R> {
         &mut self,
         definition: TableDefinition<'static, K, V>,
     ) -> Result<(), StoreError> {
-        use redb::TableHandle;
         if definition.name() != self.section.table {
             return Ok(());
         }
@@ -315,8 +317,9 @@ fn table_names() -> BTreeSet<String> {
             &mut self,
             definition: TableDefinition<'static, K, V>,
         ) -> Result<(), StoreError> {
-            use redb::TableHandle;
-            self.0.insert(definition.name().to_owned());
+            if !is_left_out(&definition) {
+                self.0.insert(definition.name().to_owned());
+            }
             Ok(())
         }
     }

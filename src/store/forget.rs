@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use super::StoreError;
 use super::batch::Batch;
 use super::codec::{decode, encode};
+use super::people;
 use super::quarantine;
 use super::tables;
 use super::trust;
@@ -226,6 +227,7 @@ pub(super) fn old(batch: &mut Batch<'_>, old: Old) -> Result<Written, StoreError
     }
     forgotten += trust::forget(batch, old.audit_before)?;
     forgotten += quarantine::forget(batch)?;
+    forgotten += people::forget_ended(batch)?;
     for key in old.keys {
         forgotten += usize::from(batch.tables.keys.open()?.remove(key)?.is_some());
     }

@@ -22,6 +22,7 @@ mod mailbox;
 mod memory;
 mod opening;
 mod pairs;
+mod people;
 mod quarantine;
 mod read;
 mod report;
@@ -55,9 +56,9 @@ pub use tables::Tier;
 pub use upgrade::{Outdated, Peek};
 pub use upkeep::{Run, Upkeep};
 pub use verbs::{
-    Accept, Act, Asked, Claim, Claimed, Direction, Doubt, Erased, Govern, Heard, IdempotencyKey, Inbound, Listened,
-    Old, OptingOut, Place, Recorded, Recover, Report, Retry, Rewritten, Settle, Shelve, Steer, Turn, Use, Used, Write,
-    Written,
+    Accept, Act, Asked, Before, Claim, Claimed, Direction, Doubt, Ending, Erased, Govern, Heard, IdempotencyKey,
+    Inbound, Listened, Old, Opening, OptingOut, Place, Recorded, Recover, Report, Retry, Rewritten, Sessions, Settle,
+    Shelve, Shown, Steer, Turn, Use, Used, Write, Written,
 };
 pub use verify::{Difference, Findings, verify};
 pub use writer::{Handle, Wake, run, start};

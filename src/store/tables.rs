@@ -80,6 +80,10 @@ pub(super) const API_KEYS: TableDefinition<[u8; 4], Bytes> = TableDefinition::ne
 pub(super) const SECRETS: TableDefinition<[u8; 5], Bytes> = TableDefinition::new("secrets");
 /// Refused requests, sealed, by when they came.
 pub(super) const QUARANTINED: TableDefinition<u64, Bytes> = TableDefinition::new("quarantine");
+/// People who may use the pages, by name.
+pub(super) const USERS: TableDefinition<&str, Bytes> = TableDefinition::new("users");
+/// Their sessions, by the hash of what the browser holds.
+pub(super) const SESSIONS: TableDefinition<[u8; 32], Bytes> = TableDefinition::new("sessions");
 /// The audit log.
 pub(super) const AUDIT: TableDefinition<u64, Bytes> = TableDefinition::new("audit");
 /// What was answered under an Idempotency-Key.
@@ -173,6 +177,8 @@ tables! {
     api_keys: [u8; 4] => Bytes = API_KEYS;
     secrets: [u8; 5] => Bytes = SECRETS;
     quarantine: u64 => Bytes = QUARANTINED;
+    users: &'static str => Bytes = USERS;
+    sessions: [u8; 32] => Bytes = SESSIONS;
     audit: u64 => Bytes = AUDIT;
     keys: [u8; 32] => Bytes = KEYS;
 }

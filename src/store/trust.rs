@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::StoreError;
 use super::batch::Batch;
 use super::codec::{decode, encode};
+use super::people;
 use super::read::Snapshot;
 use super::secrets;
 use super::tables;
@@ -63,6 +64,11 @@ pub(super) fn govern(batch: &mut Batch<'_>, govern: Govern) -> Result<Written, S
             true
         }
         Act::Lock { locks, expected } => secrets::lock(batch, &locks, expected)?,
+        Act::KeepFirst(user) => people::keep_first(batch, &user)?,
+        Act::KeepUser { user, expected, ending } => people::keep(batch, *user, expected, ending)?,
+        Act::RemoveUser { name, expected } => people::remove(batch, &name, expected)?,
+        Act::OpenSession(opening) => people::open(batch, *opening)?,
+        Act::EndSessions(sessions) => people::end(batch, &sessions)?,
     };
     if !done {
         return Ok(Written::Stale);

@@ -9,7 +9,7 @@ use super::secrets::{Locks, Rotation};
 use super::upkeep::{Run, Upkeep};
 use crate::audit::{Actor, Deed};
 use crate::clock::Time;
-use crate::keyring::{ApiKey, KeyId, Kind, Ring, Sealed, State};
+use crate::keyring::{ApiKey, Hash, KeyId, Kind, Ring, Sealed, Session, SessionId, State, User};
 use crate::message::{AttemptId, Change, Draft, Fact, Message, MessageId, Never, OptOut, Sid, Source, Word};
 use crate::pause::{Cause, Paused, Scope};
 
@@ -92,6 +92,8 @@ pub enum Write {
     ReleaseQuarantined(Vec<u64>),
     /// API keys were used.
     Used(Vec<Used>),
+    /// Somebody looked at a page.
+    Looked(SessionId),
     /// Make sure that these senders have numbers.
     Introduce(Vec<String>),
 }
@@ -454,6 +456,85 @@ pub enum Act {
         /// The name of the master key as whoever changes it saw it; nothing, if there was no vault.
         expected: Option<[u8; 4]>,
     },
+    /// Somebody is entered as long as there is nobody yet.
+    KeepFirst(Box<User>),
+    /// A person is entered or changed.
+    KeepUser {
+        /// As they are from now on.
+        user: Box<User>,
+        /// Their generation as whoever changed it saw it; nothing, if they are new.
+        expected: Option<u32>,
+        /// Which of their sessions end with it.
+        ending: Ending,
+    },
+    /// A person goes, and their sessions with them.
+    RemoveUser {
+        /// Their name.
+        name: String,
+        /// Their generation, as whoever wants it saw it.
+        expected: u32,
+    },
+    /// Somebody has shown who they are.
+    OpenSession(Box<Opening>),
+    /// Sessions end.
+    EndSessions(Sessions),
+}
+
+/// Which sessions of a person end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// None.
+    None,
+    /// All of them.
+    All,
+    /// All but this one.
+    AllBut(SessionId),
+}
+
+/// Some sessions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sessions {
+    /// This one.
+    One(SessionId),
+    /// Those of one person.
+    Of(String),
+    /// All there are.
+    All,
+}
+
+/// Somebody has shown who they are.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    /// The hash of what their browser gets.
+    pub id: SessionId,
+    /// The session.
+    pub session: Session,
+    /// What it had before.
+    pub before: Before,
+    /// What they showed; nothing, if they are the one of the configuration.
+    pub shown: Option<Shown>,
+}
+
+/// What a browser had before it gets a new session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Before {
+    /// Nothing.
+    Nothing,
+    /// A session that ends, if it has not.
+    Ends(SessionId),
+    /// A session that goes on by another name, if it has not ended.
+    GoesOn(SessionId),
+}
+
+/// What somebody showed to prove who they are.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// Their generation when it was looked at: what was right then may not be any more.
+    pub generation: u32,
+    /// Which code of their phone, if one was asked for.
+    pub step: Option<i64>,
+    /// The hash of the same password, if the one that is kept is cheap by now.
+    pub rehashed: Option<Hash>,
 }
 
 /// What was used.

@@ -9,6 +9,7 @@ use redb::{ReadableTable, ReadableTableMetadata, TableDefinition};
 use super::StoreError;
 use super::codec::decode;
 use super::footprint::Footprint;
+use super::people;
 use super::read::Snapshot;
 use super::restored;
 use super::sums::{self, Log};
@@ -129,6 +130,7 @@ pub fn verify(snapshot: &Snapshot, mut progress: impl FnMut(u64, u64)) -> Result
     }
     check_events(snapshot, &mut findings)?;
     trust::check(snapshot, &mut findings)?;
+    people::check(snapshot, &mut findings)?;
     progress(total, total);
     Ok(findings)
 }

@@ -1,11 +1,13 @@
-//! API keys and the audit log, as the data file keeps them.
+//! API keys, people, their sessions and the audit log, as the data file keeps them.
 
 use std::time::Duration;
 
 use bluetick::audit::{Actor, Deed};
 use bluetick::clock::Time;
-use bluetick::keyring::{ApiKey, KeyId, Scopes, Wish};
-use bluetick::store::{Act, FILE, Govern, Old, Store, Use, Used, Write, Written, encode, verify};
+use bluetick::keyring::{ApiKey, Hash, KeyId, Role, Scopes, Session, SessionId, User, Wish};
+use bluetick::store::{
+    Act, Before, Ending, FILE, Govern, Old, Opening, Sessions, Shown, Store, Use, Used, Write, Written, encode, verify,
+};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
 use crate::support::{Folder, assert_verified, one};
@@ -112,4 +114,111 @@ fn a_row_that_was_changed_taken_out_or_cut_off_shows() {
         let found = verify(&store.read().expect("a store"), |_, _| ()).expect("it is read");
         assert!(found.differences.iter().any(|difference| difference.place == "audit"), "{what}: {found:?}");
     }
+}
+
+fn govern(store: &mut Store, act: Act, now: Time) -> bool {
+    let govern = Govern { by: Actor::job("test"), act, deed: Deed::new("done", "", "") };
+    matches!(one(store, Write::Govern(Box::new(govern)), now), Written::Governed)
+}
+
+fn anna() -> User {
+    User::new("anna", Role::Viewer, false, Hash::of_nobody().clone(), START)
+}
+
+fn enter(store: &mut Store, user: User, expected: Option<u32>, ending: Ending) -> bool {
+    govern(store, Act::KeepUser { user: Box::new(user), expected, ending }, START)
+}
+
+/// Opens session number `number` of anna, as she was in this generation.
+fn open(store: &mut Store, number: u8, generation: u32, before: Before, now: Time) -> bool {
+    let session = Session::new("anna", false, None, "", now);
+    let shown = Some(Shown { generation, step: None, rehashed: None });
+    govern(store, Act::OpenSession(Box::new(Opening { id: SessionId([number; 32]), session, before, shown })), now)
+}
+
+fn is_open(store: &Store, number: u8, now: Time) -> bool {
+    store.read().and_then(|snapshot| snapshot.session(SessionId([number; 32]), now)).expect("read").is_some()
+}
+
+#[test]
+fn there_is_one_first_person_and_of_two_who_change_somebody_one_is_told_so() {
+    let folder = Folder::new();
+    let mut store = folder.store();
+    assert!(govern(&mut store, Act::KeepFirst(Box::new(anna())), START));
+    let eve = User { name: "eve".into(), ..anna() };
+    assert!(!govern(&mut store, Act::KeepFirst(Box::new(eve)), START));
+    let (mine, theirs) = (User { generation: 2, ..anna() }, User { generation: 2, is_disabled: true, ..anna() });
+    assert!(enter(&mut store, mine, Some(1), Ending::None) && !enter(&mut store, theirs, Some(1), Ending::None));
+    let users = store.read().and_then(|snapshot| snapshot.users()).expect("read");
+    assert_eq!((users.len(), users[0].is_disabled), (1, false));
+    assert_verified(&store);
+}
+
+#[test]
+fn what_was_right_when_it_was_looked_at_and_is_not_any_more_opens_nothing() {
+    let folder = Folder::new();
+    let mut store = folder.store();
+    assert!(!open(&mut store, 1, 1, Before::Nothing, START), "of nobody");
+    enter(&mut store, anna(), None, Ending::None);
+    assert!(open(&mut store, 1, 1, Before::Nothing, START));
+    enter(&mut store, User { generation: 2, ..anna() }, Some(1), Ending::All);
+    assert!(!is_open(&store, 1, START) && !open(&mut store, 2, 1, Before::Nothing, START), "the password is another");
+    assert!(!open(&mut store, 2, 2, Before::GoesOn(SessionId([1; 32])), START), "it has ended");
+    assert!(open(&mut store, 2, 2, Before::Ends(SessionId([1; 32])), START), "that it has ended is as it should be");
+    assert!(open(&mut store, 3, 2, Before::GoesOn(SessionId([2; 32])), START));
+    assert!(!is_open(&store, 2, START) && is_open(&store, 3, START));
+    enter(&mut store, User { generation: 3, is_disabled: true, ..anna() }, Some(2), Ending::None);
+    assert!(!open(&mut store, 4, 3, Before::Nothing, START), "they are let in no more");
+    assert_verified(&store);
+}
+
+#[test]
+fn what_logging_in_wrote_survives_whoever_changes_the_person_at_the_same_time() {
+    let folder = Folder::new();
+    let mut store = folder.store();
+    enter(&mut store, anna(), None, Ending::None);
+    open(&mut store, 1, 1, Before::Nothing, START.plus(DAY));
+    assert!(enter(&mut store, User { generation: 2, ..anna() }, Some(1), Ending::AllBut(SessionId([1; 32]))));
+    let kept = store.read().and_then(|snapshot| snapshot.user("anna")).expect("read").expect("anna");
+    assert_eq!((kept.last_login_at, kept.generation), (Some(START.plus(DAY)), 2));
+}
+
+#[test]
+fn sessions_end_with_whoever_they_are_of_by_themselves_and_the_oldest_for_one_too_many() {
+    let folder = Folder::new();
+    let mut store = folder.store();
+    enter(&mut store, anna(), None, Ending::None);
+    for number in 0..=20 {
+        assert!(open(&mut store, number, 1, Before::Nothing, START.plus(Duration::from_secs(u64::from(number)))));
+    }
+    assert!(!is_open(&store, 0, START) && is_open(&store, 1, START));
+    assert!(govern(&mut store, Act::EndSessions(Sessions::One(SessionId([1; 32]))), START));
+    assert!(!govern(&mut store, Act::EndSessions(Sessions::One(SessionId([1; 32]))), START), "it has ended already");
+    one(&mut store, Write::Looked(SessionId([2; 32])), START.plus(Duration::from_secs(1_700)));
+    let later = START.plus(Duration::from_secs(1_900));
+    assert!(is_open(&store, 2, later) && !is_open(&store, 3, later), "one was looked at, the other not");
+    let old = Old { events_before: Time(0), audit_before: Time(0), keys: Vec::new(), gone: Vec::new() };
+    let Written::Forgotten(forgotten) = one(&mut store, Write::ForgetOld(old), later) else { panic!("forgotten") };
+    assert_eq!(forgotten, 18);
+    assert!(govern(&mut store, Act::RemoveUser { name: "anna".into(), expected: 1 }, later));
+    assert_eq!(store.read().and_then(|snapshot| snapshot.sessions(later)).expect("read"), Vec::new());
+    assert_verified(&store);
+}
+
+#[test]
+fn a_backup_has_people_and_nobody_who_is_logged_in() {
+    let folder = Folder::new();
+    let mut store = folder.store();
+    enter(&mut store, anna(), None, Ending::None);
+    open(&mut store, 1, 1, Before::Nothing, START);
+    let mut stream = Vec::new();
+    bluetick::store::dump(&store.read().expect("read"), START, &mut stream, |_, _| ()).expect("memory can be written");
+    assert!(!stream.windows(32).any(|bytes| bytes == [1; 32]), "the session is in it");
+    let other = Folder::new();
+    bluetick::store::load(&mut &stream[..], &other.0, START).expect("it is loaded");
+    let restored = other.store();
+    let snapshot = restored.read().expect("read");
+    assert_eq!(snapshot.users().expect("read"), store.read().and_then(|snapshot| snapshot.users()).expect("read"));
+    assert_eq!(snapshot.sessions(START).expect("read"), Vec::new());
+    assert_verified(&restored);
 }
