@@ -22,7 +22,7 @@
 //! | --- | --- | --- |
 //! | [`message`] | status fold, receipt join, attempt, draft, address, window gate, retry, journal, failure catalogue (a data file), policy | – |
 //! | [`timetable`] | when something is due by a cron line | croner |
-//! | [`keyring`] | every secret there is, and who may do what: the life of a secret, the vault, API keys and their scopes, access tokens | ring |
+//! | [`keyring`] | every secret there is, and who may do what: the life of a secret, the vault, API keys and their scopes, access tokens, people and their sessions | argon2, ring |
 //! | [`audit`] | a row of the log of what people and programs did, and its hash | – |
 //! | [`contact`] | the names of a person, when they last wrote, what they do not want | – |
 //! | [`pause`] | what is held up instead of burning the queue, why, and how it ends | – |
@@ -35,7 +35,7 @@
 //! | [`custody`] | the master key's file, the vault it opens, and the one way to change a secret | – |
 //! | [`twilio`] | client, wire format, signature, webhook, the doctor who says why a signature is wrong, outcome, transport | hmac, sha1, reqwest |
 //! | [`jobs`] | one loop, one file per job: send, archive, retention, reconcile (with `evidence`, which of Twilio's messages are ours, `listen`, what people wrote, and `adopt`, what was sent while a restored store knew nothing); `chores` does what is periodic, one thing after the other, and `alarm` wakes it | tokio-cron-scheduler |
-//! | [`http`] | every route on one page; webhooks, messages, metrics, events, pages, charts, one error table | actix-web, rust-embed, charts-rs |
+//! | [`http`] | every route on one page; webhooks, messages, metrics, events, log-ins, pages, charts, one error table | actix-web, rust-embed, charts-rs |
 //! | [`emulator`] | a small, strict, forgetful Twilio that misbehaves by script; the only fake in the house | actix-web |
 //!
 //! # The ideas that carry the house
@@ -88,6 +88,10 @@
 //!
 //! *A message sent elsewhere.* A signed callback with a SID nobody has: one attempt, `origin` external, tracked, never
 //! retried. If an attempt of ours later claims that SID, the record is absorbed and its id leads to ours.
+//!
+//! *A log-in.* `http::sessions` → one argon2 hash, of whoever was named or of nobody → the code of the phone →
+//! [`store::Act::OpenSession`]: the commit looks once more whether all of it still holds, and takes the code → a cookie. Every
+//! request of a page → `http::auth`: the session, the person, their scopes, from the store → the table in `http::rights`.
 //!
 //! *An inbound message.* The same door; stored once per SID, it opens the contact's window; answered with empty TwiML.
 

@@ -49,7 +49,11 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
     warn(config.twilio.account_sid.is_empty(), "no [twilio] account_sid: nothing can be sent");
     warn(config.twilio.from.is_none(), "no [twilio] from: every message must name its sender");
     warn(config.http.api_key.is_none(), "no [http] api_key: the API answers only on the local socket");
-    warn(config.http.admin_password.is_none(), "no [http] admin_password: the pages are closed");
+    warn(
+        config.http.admin_password.is_none(),
+        "no [http] admin_password: users log in at /login; the first comes in by the set-up code that serve prints while there is \
+         none, or by `bluetick admin add`",
+    );
     warn(config.mode == Mode::Sandbox, "mode is \"sandbox\": set it to \"live\" before customers depend on it");
     warnings
 }
@@ -123,12 +127,12 @@ impl Flaws {
         for (key, secret) in [("http.api_key", &http.api_key), ("http.admin_password", &http.admin_password)] {
             let is_set = secret.as_ref().is_some_and(|secret| !secret.is_empty());
             self.check(key, secret.is_none() || is_set, &format!("{key} is empty: leave it out, or set it"));
-            self.check(
-                key,
-                address.ip().is_loopback() || secret.is_some(),
-                &format!("{key} must be set when http.listen is open to the network ({})", http.listen),
-            );
         }
+        self.check(
+            "http.api_key",
+            address.ip().is_loopback() || http.api_key.is_some(),
+            &format!("http.api_key must be set when http.listen is open to the network ({})", http.listen),
+        );
     }
 
     fn account(&mut self, config: &Config) {

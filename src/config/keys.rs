@@ -78,8 +78,12 @@ pub(super) static KEYS: &[Key] = &[
     )
     .secret()
     .example("\"a-long-random-text\""),
-    key("http.admin_user", "Who may see the pages."),
-    key("http.admin_password", "Their password. Without it the pages are closed.")
+    key(
+        "http.admin_user",
+        "The name of somebody who may do everything on the pages without having been entered as a user: for demos, and for whoever\n\
+         declares all there is. Users are better: `bluetick admin add`, with a role and a second proof each.",
+    ),
+    key("http.admin_password", "Their password; it is not kept anywhere else. Without it only users log in.")
         .secret()
         .example("\"another-long-random-text\""),
     key("http.workers", "Threads that answer requests (1 to 64).").between(1.0, 64.0),

@@ -340,8 +340,6 @@ fn live_mode_refuses_what_would_lose_messages_or_trust() {
 
     http.api_key must be set when http.listen is open to the network (0.0.0.0:8080)
 
-    http.admin_password must be set when http.listen is open to the network (0.0.0.0:8080)
-
     [twilio] account_sid must be AC and 32 hex digits: copy it from Twilio's console
     "#);
 }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::watch;
 
 use super::Options;
+use super::reception::Reception;
 use super::usage::Usage;
 use crate::alert::Board;
 use crate::archive;
@@ -61,6 +62,8 @@ pub struct App {
     pub revoked: watch::Sender<u64>,
     /// Uses of API keys that are not on disk yet.
     pub usage: Usage,
+    /// Where people show who they are.
+    pub reception: Reception,
     /// Becomes true when bluetick stops, so that streams without an end find one.
     pub shutdown: watch::Sender<bool>,
 }

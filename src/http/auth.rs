@@ -1,11 +1,14 @@
-//! Who is asking, and whether they may: the team's app by a key, a person by name and password, or whoever may open the local
+//! Who is asking, and whether they may: the team's app by a key, a person by a session, or whoever may open the local
 //! socket.
 //!
-//! Invariant: the API never looks at a password and the pages never look at an API key, so that a browser cannot be made
-//! to use the API in a person's name. Secrets are compared by their hashes, in constant time; keys are looked up where they are
-//! kept, so that one that was revoked opens nothing from that commit on. Without the right that `rights` names, nothing happens.
+//! Invariant: the API never looks at a cookie and the pages never look at an API key, so that a browser cannot be made
+//! to use the API in a person's name. Secrets are compared by their hashes, in constant time; keys and sessions are looked up
+//! where they are kept, so that one that was revoked opens nothing from that commit on. Without the right that `rights` names,
+//! nothing happens.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -13,29 +16,31 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{Error, HttpMessage, HttpRequest};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::app::App;
+use super::cookie;
 use super::error::{Code, Problem};
 use super::headers::RequestId;
 use super::listen::Local;
 use super::oauth;
-use super::rights::{self, Record, Right};
+use super::rights::{self, Door, Record, Right};
 use crate::audit::{Actor, Deed};
 use crate::clock::Time;
 use crate::keyring::token::{self, BadToken};
-use crate::keyring::{KeyId, Keyring, Kind, Presented, Scope, Scopes, Shut};
+use crate::keyring::{KeyId, Keyring, Kind, Presented, Role, Scope, Scopes, Session, SessionId, Shut, User};
 use crate::message::Source;
-use crate::store::{Act, Govern, Handle, Write};
+use crate::store::{Act, Govern, Handle, StoreError, Write};
+
+/// That somebody looked at a page is written down no more often than this.
+const GLANCE: Duration = Duration::from_secs(60);
 
 /// Who is asking, and what they may do.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Principal {
     /// Its name, which keeps Idempotency-Keys of different principals apart: `api` for the key of the configuration,
-    /// `operator` for a person, `ak_…` for a key.
+    /// `operator` for whoever may open the local socket, `user:…` for a person, `ak_…` for a key.
     pub(super) name: String,
     /// Whether it is a person.
     is_person: bool,
@@ -45,12 +50,49 @@ pub(super) struct Principal {
     token: Option<(Time, u32)>,
     /// What the audit log says of it.
     pub(super) actor: Actor,
+    /// How a person was let in; nothing, through the local socket.
+    pub(super) visit: Option<Arc<Visit>>,
+}
+
+/// A session that somebody was let in by.
+#[derive(Debug)]
+pub(super) struct Visit {
+    /// Which.
+    pub(super) id: SessionId,
+    /// As it is kept.
+    pub(super) session: Session,
+    /// Whose it is; nothing is kept of the person of the configuration.
+    pub(super) user: Option<User>,
+}
+
+impl Visit {
+    /// What the person is there for.
+    pub(super) fn role(&self) -> Role {
+        self.user.as_ref().map_or(Role::Admin, |user| user.role)
+    }
 }
 
 impl Principal {
     fn new(name: impl Into<String>, logged: String, is_person: bool, scopes: Scopes) -> Self {
         let actor = Actor { name: logged, ..Actor::default() };
-        Self { name: name.into(), is_person, scopes, token: None, actor }
+        Self { name: name.into(), is_person, scopes, token: None, actor, visit: None }
+    }
+
+    /// The session of whoever is logged in.
+    pub(super) fn visit(&self) -> Result<&Visit, Problem> {
+        let detail = "only somebody who is logged in has a session";
+        self.visit.as_deref().ok_or_else(|| Problem::new(Code::Forbidden, detail))
+    }
+
+    /// The same, as somebody who has just said who they are.
+    pub(super) fn named(self, user: &str) -> Self {
+        let actor = Actor { name: format!("user:{user}"), ..self.actor };
+        Self { actor, ..self }
+    }
+
+    /// Whether it came through the local socket.
+    pub(super) fn is_local(&self) -> bool {
+        self.is_person && self.visit.is_none()
     }
 
     /// Whom the journal names for what they do.
@@ -85,20 +127,34 @@ pub(super) async fn api(
     pass(request, next, who.map_err(|problem| stranger(problem, "Bearer"))).await
 }
 
-/// In front of the pages and their data: name and password, and no other site asking in a person's name.
+/// In front of what the pages ask: a session, or the local socket; and no other site asking in a person's name, not even for
+/// a session.
 pub(super) async fn admin(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, Error> {
-    let missing = "name and password are needed (http.admin_user and http.admin_password in the configuration)";
-    let who = match local(&request).or_else(|| basic(&request)) {
-        None => Err(stranger(Problem::new(Code::Unauthorized, missing), BASIC)),
-        Some(_) if !request.method().is_safe() && is_cross_site(&request) => {
-            Err(Stop::Forbidden(Problem::new(Code::CrossSite, "the pages take no orders from other sites")))
-        }
-        Some(who) => Ok(who),
+    let who = if !request.method().is_safe() && is_cross_site(&request) {
+        Err(Stop::Forbidden(Problem::new(Code::CrossSite, "the pages take no orders from other sites")))
+    } else {
+        someone(&request).map_err(|problem| stranger(problem, SESSION))
     };
+    if let Ok(Principal { visit: Some(visit), .. }) = &who {
+        look(&request, visit).await;
+    }
     pass(request, next, who).await
+}
+
+/// Who is at a page; nobody, where nobody need be known.
+fn someone(request: &ServiceRequest) -> Result<Principal, Problem> {
+    if let Some(who) = local(request) {
+        return Ok(who);
+    }
+    let is_open = || matches!(needed(request), Ok(Some(right)) if right.door == Door::Anybody);
+    match visitor(request)? {
+        Some(who) => Ok(who),
+        None if is_open() => Ok(Principal::default()),
+        None => Err(Problem::new(Code::Unauthorized, "log in first: the pages do so at /login")),
+    }
 }
 
 /// In front of what only reads and is wanted by machines and people alike.
@@ -106,19 +162,21 @@ pub(super) async fn anyone_known(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, Error> {
-    let missing = "send an API key (Authorization: Bearer KEY), or name and password";
-    let who = match local(&request).or_else(|| basic(&request)) {
-        Some(who) => Ok(who),
-        None => bearer(&request).and_then(|who| who.ok_or_else(|| Problem::new(Code::Unauthorized, missing))),
+    let missing = "send an API key (Authorization: Bearer KEY), or log in at /login";
+    let known = match local(&request) {
+        Some(who) => Ok(Some(who)),
+        None => visitor(&request).and_then(|who| who.map_or_else(|| bearer(&request), |who| Ok(Some(who)))),
     };
+    let who = known.and_then(|who| who.ok_or_else(|| Problem::new(Code::Unauthorized, missing)));
     let who = who.and_then(|who| {
         let detail = format!("{} may not do this: it lacks the scope {}", who.name, Scope::Messages.as_str());
         if who.scopes.has(Scope::Messages) { Ok(who) } else { Err(Problem::new(Code::Forbidden, detail)) }
     });
-    pass(request, next, who.map_err(|problem| stranger(problem, BASIC))).await
+    pass(request, next, who.map_err(|problem| stranger(problem, "Bearer"))).await
 }
 
-const BASIC: &str = r#"Basic realm="bluetick", charset="UTF-8""#;
+/// What a 401 must name; browsers ask nobody for it.
+const SESSION: &str = r#"Session realm="bluetick""#;
 
 /// A broken store is no reason to ask for another key.
 fn stranger(problem: Problem, challenge: &'static str) -> Stop {
@@ -140,7 +198,8 @@ async fn pass<B: MessageBody>(
             request: request.extensions().get::<RequestId>().map(ToString::to_string),
             ..who.actor.clone()
         };
-        may(&who, &right).map(|()| Principal { actor, ..who })
+        let now = app(&request).map(|app| app.clock.now());
+        may(&who, &right, now).map(|()| Principal { actor, ..who })
     });
     match checked {
         Ok(who) => {
@@ -177,14 +236,22 @@ fn needed(request: &ServiceRequest) -> Result<Option<&'static Right>, Problem> {
     }
 }
 
-fn may(who: &Principal, right: &Result<Option<&'static Right>, Problem>) -> Result<(), Stop> {
+fn may(who: &Principal, right: &Result<Option<&'static Right>, Problem>, now: Option<Time>) -> Result<(), Stop> {
     let Some(right) = right.as_ref().map_err(|problem| Stop::Forbidden(problem.clone()))? else { return Ok(()) };
+    let forbidden = |detail: String| Err(Stop::Forbidden(Problem::new(Code::Forbidden, detail)));
     let lacking = right.lacking(who.scopes);
-    if lacking.is_empty() {
-        return Ok(());
+    if !lacking.is_empty() {
+        return forbidden(format!("{} may not do this: it lacks the scope {lacking}", who.name));
     }
-    let detail = format!("{} may not do this: it lacks the scope {lacking}", who.name);
-    Err(Stop::Forbidden(Problem::new(Code::Forbidden, detail)))
+    if right.door == Door::Person && !who.is_person {
+        return forbidden("only a person may do this".to_owned());
+    }
+    let is_proven = |visit: &Arc<Visit>| now.is_some_and(|now| visit.session.is_proven(now));
+    if right.is_grave && !who.visit.as_ref().is_none_or(is_proven) {
+        let detail = "show once more who you are: POST /admin/api/session/step-up with your password or code";
+        return Err(Stop::Forbidden(Problem::new(Code::StepUpNeeded, detail)));
+    }
+    Ok(())
 }
 
 /// What the audit log says of a request and what came of it. A person in the path is not named.
@@ -271,17 +338,49 @@ pub(super) fn is_still(who: &Principal, store: &Handle, keyring: &Keyring, now: 
             return false;
         }
     }
-    let Ok(id) = who.name.parse::<KeyId>() else { return true };
-    let key = store.read().and_then(|snapshot| snapshot.api_key(id));
-    key.is_ok_and(|key| key.is_some_and(|key| key.is_live(None, now).is_ok()))
+    let is_live = || -> Result<bool, StoreError> {
+        let snapshot = store.read()?;
+        if let Some(visit) = &who.visit {
+            let user = snapshot.user(&visit.session.user)?;
+            let may_as_much = visit.user.is_none() || user.is_some_and(|user| user.scopes() == who.scopes);
+            return Ok(may_as_much && snapshot.session(visit.id, now)?.is_some());
+        }
+        let Ok(id) = who.name.parse::<KeyId>() else { return Ok(true) };
+        Ok(snapshot.api_key(id)?.is_some_and(|key| key.is_live(None, now).is_ok()))
+    };
+    is_live().unwrap_or(false)
 }
 
-fn basic(request: &ServiceRequest) -> Option<Principal> {
-    let options = &app(request)?.options;
-    let password = options.admin_password.as_deref().filter(|password| !password.is_empty())?;
-    let given = STANDARD.decode(credentials(request, "Basic")?).ok()?;
-    let is_it = is_same(&given, format!("{}:{password}", options.admin_user).as_bytes());
-    is_it.then(|| Principal::new("operator", format!("user:{}", options.admin_user), true, Scopes::all()))
+/// Whose session it is; nobody's, if there is none or it has ended.
+fn visitor(request: &ServiceRequest) -> Result<Option<Principal>, Problem> {
+    let (Some(app), Some(token)) = (app(request), cookie::read(request.headers())) else { return Ok(None) };
+    let (id, snapshot) = (token.id(), app.store.read()?);
+    let Some(session) = snapshot.session(id, app.clock.now())? else { return Ok(None) };
+    let user = if session.is_declared { None } else { snapshot.user(&session.user)? };
+    let scopes = match &user {
+        Some(user) => user.scopes(),
+        // Nothing is kept of their password, so a start with another one must end what the one before opened.
+        None if session.is_declared && app.options.declares(&session.user) && session.created_at >= app.boot_at => {
+            Scopes::all()
+        }
+        None => return Ok(None),
+    };
+    if scopes.is_empty() {
+        return Ok(None);
+    }
+    let name = format!("user:{}", session.user);
+    let visit = Some(Arc::new(Visit { id, session, user }));
+    Ok(Some(Principal { visit, ..Principal::new(name.clone(), name, true, scopes) }))
+}
+
+/// Somebody looks at a page. What cannot be written now only lets their session end sooner.
+async fn look(request: &ServiceRequest, visit: &Visit) {
+    let Some(app) = app(request) else { return };
+    if visit.session.seen_at.plus(GLANCE) <= app.clock.now()
+        && let Err(error) = app.store.write(Write::Looked(visit.id)).await
+    {
+        tracing::warn!(%error, "that a session is in use could not be written down");
+    }
 }
 
 fn app(request: &ServiceRequest) -> Option<&Data<App>> {
@@ -295,7 +394,7 @@ fn credentials<'a>(request: &'a ServiceRequest, scheme: &str) -> Option<&'a str>
 }
 
 /// Hashes have one length, so not even that shows.
-fn is_same(given: &[u8], expected: &[u8]) -> bool {
+pub(super) fn is_same(given: &[u8], expected: &[u8]) -> bool {
     Sha256::digest(given).ct_eq(&Sha256::digest(expected)).into()
 }
 
@@ -317,11 +416,14 @@ fn is_cross_site(request: &ServiceRequest) -> bool {
 mod tests {
     use actix_web::test::TestRequest;
 
-    use super::super::testing::{House, api, person};
+    use super::super::testing::{House, api};
+    use crate::keyring::Role;
 
     #[actix_web::test]
-    async fn the_api_takes_keys_and_the_pages_take_people_and_neither_takes_the_other() {
+    async fn the_api_takes_keys_and_the_pages_take_sessions_and_neither_takes_the_other() {
         let house = House::new();
+        let cookie = house.visit(Role::Admin, true).await;
+        let person = |request: TestRequest| request.insert_header(("cookie", cookie.clone()));
         let status = async |request: TestRequest| house.call(request).await.status.as_u16();
         let (v1, admin) = (|| TestRequest::get().uri("/v1/status"), || TestRequest::get().uri("/admin/api/status"));
         assert_eq!((status(v1()).await, status(api(v1())).await, status(person(v1())).await), (401, 200, 401));
@@ -330,8 +432,17 @@ mod tests {
             assert_eq!(status(v1().insert_header(("authorization", wrong))).await, 401, "{wrong}");
         }
         let refused = house.call(admin()).await;
-        assert_eq!(refused.header("www-authenticate"), Some(super::BASIC));
+        assert_eq!(
+            refused.header("www-authenticate"),
+            Some(super::SESSION),
+            "no browser asks for a password by itself"
+        );
         assert_eq!(refused.problem(), (401, "unauthorized".to_owned()));
+        let metrics = || TestRequest::get().uri("/metrics");
+        assert_eq!(
+            (status(metrics()).await, status(person(metrics())).await, status(api(metrics())).await),
+            (401, 200, 200)
+        );
     }
 
     #[actix_web::test]
@@ -342,16 +453,19 @@ mod tests {
         });
         let empty = TestRequest::get().uri("/v1/status").insert_header(("authorization", "Bearer "));
         assert_eq!(house.call(empty).await.status.as_u16(), 401);
-        // admin:
-        let nobody = TestRequest::get().uri("/admin/api/status").insert_header(("authorization", "Basic YWRtaW46"));
-        assert_eq!(house.call(nobody).await.status.as_u16(), 401);
+        let nobody = serde_json::json!({"user": "admin", "password": ""});
+        let nobody = TestRequest::post().uri("/admin/api/session").set_json(nobody);
+        assert_eq!(house.call(nobody).await.problem(), (401, "wrong_login".to_owned()));
     }
 
     #[actix_web::test]
     async fn no_other_site_gives_orders_in_a_persons_name() {
         let house = House::new();
-        let post =
-            || person(TestRequest::post().uri("/admin/api/messages").insert_header(("host", "bluetick.example")));
+        let cookie = house.visit(Role::Admin, true).await;
+        let post = || {
+            let post = TestRequest::post().uri("/admin/api/messages").insert_header(("host", "bluetick.example"));
+            post.insert_header(("cookie", cookie.clone()))
+        };
         for (name, value, code) in [
             ("sec-fetch-site", "cross-site", "cross_site"),
             ("sec-fetch-site", "same-site", "cross_site"),

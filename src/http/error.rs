@@ -59,6 +59,12 @@ codes! {
     MalformedParameter = "malformed_parameter" 400 "A parameter is malformed";
     /// Nobody proved who they are.
     Unauthorized = "unauthorized" 401 "Authentication is needed";
+    /// Name, password or code are not right; which, nobody is told.
+    WrongLogin = "wrong_login" 401 "This does not prove who you are";
+    /// The password is right, and the code of the phone is missing.
+    TotpNeeded = "totp_needed" 401 "The code of your phone is needed";
+    /// Somebody we know, who must show that it is them who sits there.
+    StepUpNeeded = "step_up_needed" 403 "Show once more who you are";
     /// Somebody we know, who may not do that.
     Forbidden = "forbidden" 403 "This is not allowed";
     /// Another site asks in a person's name.
@@ -107,6 +113,10 @@ codes! {
     NotTurned = "not_turned" 409 "The secret cannot change like that";
     /// The master key is wrong or missing.
     VaultLocked = "vault_locked" 503 "The vault of secrets does not open";
+    /// A user that cannot be like that.
+    InvalidUser = "invalid_user" 422 "The user cannot be like that";
+    /// The first user has been entered.
+    SetUp = "set_up" 409 "bluetick is set up already";
     /// Somebody else changed it meanwhile.
     Stale = "stale" 409 "It was changed meanwhile";
     /// A return from the archive that cannot be understood.

@@ -12,6 +12,7 @@ mod backups;
 mod body;
 mod charts;
 mod contacts;
+mod cookie;
 mod csv;
 mod erasure;
 mod error;
@@ -29,17 +30,21 @@ mod oauth;
 mod once;
 mod openapi;
 mod opt_outs;
+mod own;
 mod pages;
 mod pauses;
 mod prometheus;
 mod quarantine;
 mod query;
+mod reception;
 mod retries;
 mod rights;
 mod routes;
 mod runs;
 mod secrets;
 mod senders;
+mod sessions;
+mod setup;
 mod sight;
 mod status;
 #[cfg(test)]
@@ -47,6 +52,7 @@ mod story;
 #[cfg(test)]
 mod testing;
 mod usage;
+mod users;
 mod verify;
 mod webhooks;
 mod when;
@@ -59,6 +65,7 @@ pub use app::{App, Meter, Tally};
 pub use error::{Code, Problem};
 pub use listen::{Listeners, SOCKET, start};
 pub use openapi::document;
+pub use reception::Reception;
 pub use usage::Usage;
 pub use webhooks::{record, report};
 
@@ -71,9 +78,9 @@ pub struct Options {
     /// What the team's app proves itself with (`Authorization: Bearer …`); without it, `/v1` is closed to the network.
     #[serde(skip_serializing)]
     pub api_key: Option<String>,
-    /// Who may see the pages.
+    /// The name of somebody who may do everything on the pages without having been entered as a user.
     pub admin_user: String,
-    /// Their password; without it, the pages are closed.
+    /// Their password; without it, only users may log in.
     #[serde(skip_serializing)]
     pub admin_password: Option<String>,
     /// Threads that answer requests (1 to 64).
@@ -137,6 +144,12 @@ impl Options {
             return Err(BadOptions::AdminUser);
         }
         Ok(())
+    }
+
+    /// Whether somebody of this name is declared here; great and small letters are the same.
+    fn declares(&self, user: &str) -> bool {
+        let is_set = self.admin_password.as_ref().is_some_and(|password| !password.is_empty());
+        is_set && user.trim().to_lowercase() == self.admin_user.to_lowercase()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The pages, out of the binary itself.
 //!
-//! Invariant: a request chooses among files that were there when bluetick was built; no path ever reaches a disk.
+//! Invariant: a request chooses among files that were there when bluetick was built; no path ever reaches a disk. They hold
+//! nothing of anybody, so everybody may have them; what they show they must ask for.
 
 use actix_web::http::header::{CACHE_CONTROL, ETag, EntityTag, Header, IfNoneMatch};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -9,7 +10,8 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 use super::error::{Code, Problem};
 
 /// Every page and the file it is; the last part of some is a name that the page's own script reads.
-pub(super) const PAGES: [(&str, &str); 9] = [
+pub(super) const PAGES: [(&str, &str); 11] = [
+    ("/login", "login.html"),
     ("/", "index.html"),
     ("/messages", "messages.html"),
     ("/messages/{id}", "message.html"),
@@ -19,6 +21,7 @@ pub(super) const PAGES: [(&str, &str); 9] = [
     ("/opt-outs", "opt-outs.html"),
     ("/upkeep", "upkeep.html"),
     ("/trust", "trust.html"),
+    ("/users", "users.html"),
 ];
 
 #[derive(RustEmbed)]

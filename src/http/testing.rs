@@ -22,9 +22,11 @@ use crate::archive::Shelf;
 use crate::audit::{Actor, Deed};
 use crate::clock::{Clock, Time};
 use crate::custody::Custody;
-use crate::keyring::{self, ApiKey, KeyId, Kind, Scopes};
+use crate::keyring::{self, ApiKey, Hash, KeyId, Kind, Role, Scopes, Session, SessionToken, User};
 use crate::message::{AttemptId, Fact, Policy, Sid, Source, Word};
-use crate::store::{self, Act, Claim, Claimed, Govern, Settle, Turn, Upkeep, Write, Written};
+use crate::store::{
+    self, Act, Before, Claim, Claimed, Ending, Govern, Opening, Settle, Shown, Turn, Upkeep, Write, Written,
+};
 use crate::twilio::signature::{AuthToken, sign_form};
 use crate::twilio::webhook::Webhook;
 use crate::twilio::wire::{Params, encode_form};
@@ -101,16 +103,38 @@ impl House {
     pub(super) async fn key(&self, scopes: Scopes) -> String {
         let wish = keyring::Wish { name: "test".into(), scopes, networks: Vec::new(), expires_at: None };
         let (key, secret) = ApiKey::make(wish, KeyId(rand::random()), rand::random(), self.app.clock.now());
-        let (by, deed) = (Actor::default(), Deed::new("key.created", key.id.to_string(), ""));
-        let act = Act::KeepKey { key: Box::new(key), expected: None };
-        let govern = Govern { by, act, deed };
-        self.app.store.write(Write::Govern(Box::new(govern))).await.expect("a key");
+        self.govern(Act::KeepKey { key: Box::new(key), expected: None }).await;
         secret.expose().to_owned()
     }
 
     /// A request with such a key.
     pub(super) async fn with_key(&self, scopes: Scopes, request: TestRequest) -> TestRequest {
         request.insert_header(("authorization", format!("Bearer {}", self.key(scopes).await)))
+    }
+
+    /// Enters somebody new, and logs them in: the header that their browser sends along.
+    pub(super) async fn visit(&self, role: Role, sees_people: bool) -> String {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("{role}-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let user = User::new(&name, role, sees_people, Hash::of_nobody().clone(), self.app.clock.now());
+        self.govern(Act::KeepUser { user: Box::new(user), expected: None, ending: Ending::None }).await;
+        let token = SessionToken::new(rand::random());
+        let session = Session::new(&name, false, None, "", self.app.clock.now());
+        let shown = Some(Shown { generation: 1, step: None, rehashed: None });
+        let opening = Opening { id: token.id(), session, before: Before::Nothing, shown };
+        self.govern(Act::OpenSession(Box::new(opening))).await;
+        format!("__Host-bt={}", token.expose())
+    }
+
+    async fn govern(&self, act: Act) {
+        let govern = Govern { by: Actor::default(), act, deed: Deed::new("", "", "") };
+        let written = self.app.store.write(Write::Govern(Box::new(govern))).await;
+        assert!(matches!(written, Ok(Written::Governed)), "{written:?}");
+    }
+
+    /// A request of somebody who may do everything.
+    pub(super) async fn person(&self, request: TestRequest) -> TestRequest {
+        request.insert_header(("cookie", self.visit(Role::Admin, true).await))
     }
 
     /// Accepts a message and gives its id.
@@ -167,6 +191,12 @@ impl Answer {
         (self.status.as_u16(), code)
     }
 
+    /// Code of a problem; nothing, where there is none.
+    pub(super) fn problem_code(&self) -> String {
+        let body: Option<Value> = serde_json::from_str(&self.text).ok();
+        body.and_then(|body| Some(body["code"].as_str()?.to_owned())).unwrap_or_default()
+    }
+
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
@@ -174,11 +204,6 @@ impl Answer {
 
 pub(super) fn api(request: TestRequest) -> TestRequest {
     request.insert_header(("authorization", "Bearer key"))
-}
-
-pub(super) fn person(request: TestRequest) -> TestRequest {
-    // admin:secret
-    request.insert_header(("authorization", "Basic YWRtaW46c2VjcmV0"))
 }
 
 /// A bluetick over a store, as the tests have it configured.
@@ -209,6 +234,7 @@ fn app(store: store::Handle, custody: Arc<Custody>, dir: PathBuf) -> App {
         tally: Tally::default(),
         revoked: watch::Sender::new(0),
         usage: Default::default(),
+        reception: Default::default(),
         shutdown: watch::Sender::new(false),
     }
 }

@@ -147,7 +147,7 @@ fn note(url: &str, twilio: &emulator::Running, keys: &Keys) -> Value {
 
 fn announce(url: &str, keys: &Keys, twilio: &emulator::Running, path: &Path) {
     println!("bluetick is ready at {url}");
-    println!("  pages     {url}/  (user {}, password {})", keys.admin_user, keys.admin_password);
+    println!("  pages     {url}/  (log in as {}, password {})", keys.admin_user, keys.admin_password);
     println!("  API key   {}", keys.api_key);
     println!(
         "  Twilio    {}  (built in: nothing leaves this machine; waits are shortened to be watched)",

@@ -56,8 +56,19 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
         let listeners = listen(&config)?;
         let house = House::start(config, opened, listeners).await?;
         println!("bluetick is ready at {}", house.url);
+        welcome(&house)?;
         house.run_until_told().await
     })
+}
+
+/// Where nobody could log in, whoever reads this is the first who may. It goes to whoever started us, and into no log.
+fn welcome(house: &House) -> anyhow::Result<()> {
+    if house.app.awaits_setup()? {
+        let code = house.app.reception.set_up(rand::random(), house.app.clock.now());
+        println!("Nobody can log in yet. Set-up code, for 30 minutes: {}", code.expose());
+        println!("  Enter it at {}/login; bluetick admin setup-code shows a fresh one.", house.url);
+    }
+    Ok(())
 }
 
 /// Runs the built-in Twilio alone.
@@ -343,6 +354,7 @@ fn app(config: &Config, chores: &[Chore], store: &Handle, custody: &Arc<Custody>
         tally: Tally::default(),
         revoked: watch::Sender::new(0),
         usage: Default::default(),
+        reception: Default::default(),
         shutdown: watch::channel(false).0,
     }
 }

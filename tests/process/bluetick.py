@@ -5,7 +5,6 @@ Not here: what is expected of it; that is in the tests.
 """
 
 import atexit
-import base64
 import contextlib
 import http.client
 import json
@@ -200,6 +199,8 @@ class Bluetick(Process):
     account_sid: str
     auth_token: str
     admin: tuple[str, str]
+    # The session of the pages, once one is needed.
+    _cookie: str | None = None
 
     def api(self, method, path, document=None, headers=None, connection=None):
         """One call of the API with the key."""
@@ -208,8 +209,13 @@ class Bluetick(Process):
 
     def pages_api(self, path):
         """One read as the pages do it."""
-        pair = base64.b64encode(":".join(self.admin).encode()).decode()
-        return call("GET", f"{self.url}/admin/api{path}", headers={"Authorization": f"Basic {pair}"})
+        if self._cookie is None:
+            body = json.dumps(dict(zip(("user", "password"), self.admin))).encode()
+            headers = {"Content-Type": "application/json"}
+            status, headers, _ = request("POST", f"{self.url}/admin/api/session", body, headers)
+            assert status == 204, status
+            self._cookie = headers["Set-Cookie"].split(";")[0]
+        return call("GET", f"{self.url}/admin/api{path}", headers={"Cookie": self._cookie})
 
     def wait_ready(self):
         """Waits for /readyz to say yes."""

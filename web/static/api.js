@@ -1,5 +1,6 @@
 // Speaks to bluetick's JSON surface; every failure becomes one Problem that a page can show.
-// The browser adds the credentials; nothing here knows them.
+// The browser adds the session; nothing here knows it. Where there is none, the person is sent to log in and comes back;
+// where who they are must be shown once more, they are asked, and the request is made again.
 
 const BASE = '/admin/api';
 /** A page that waits longer than this is better served by an error and a retry. */
@@ -54,7 +55,28 @@ export function query(params) {
   return set.length ? `?${new URLSearchParams(set)}` : '';
 }
 
-async function call(method, url, { body, signal, patience = PATIENCE_MS } = {}) {
+/** Leaves for the log-in, and comes back to this very page after it. */
+export function toLogin() {
+  const here = location.pathname + location.search;
+  location.replace(`/login${query({ next: here === '/' ? null : here })}`);
+  // Nothing that waits for an answer goes on: the page is about to go.
+  return new Promise(() => {});
+}
+
+async function call(method, url, options = {}) {
+  try {
+    return await once(method, url, options);
+  } catch (problem) {
+    if (problem.code === 'unauthorized' && location.pathname !== '/login') return toLogin();
+    if (problem.code !== 'step_up_needed') throw problem;
+    // Fetched when it is first needed, and it speaks through this module itself.
+    const { prove } = await import('./step-up.js');
+    if (!(await prove())) throw problem;
+    return once(method, url, options);
+  }
+}
+
+async function once(method, url, { body, signal, patience = PATIENCE_MS }) {
   const limit = AbortSignal.timeout(patience);
   const headers = { accept: 'application/json' };
   if (body !== undefined) headers['content-type'] = 'application/json';

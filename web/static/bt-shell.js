@@ -1,5 +1,5 @@
 // <bt-shell page="overview">: what every page shares: the way around, the search for anything, the state of the
-// live stream, whether bluetick is ready, and the reader's choices of theme and clock.
+// live stream, whether bluetick is ready, who is logged in, and the reader's choices of theme and clock.
 
 import './bt-time.js';
 import { get, readiness } from './api.js';
@@ -9,6 +9,7 @@ import { icon } from './icons.js';
 import { inspect } from './inspect.js';
 import * as keys from './keys.js';
 import { live } from './live.js';
+import { leave, watchLeaving, who } from './session.js';
 import { isOfAll, strip, tell } from './pauses.js';
 
 const PAGES = [
@@ -19,6 +20,8 @@ const PAGES = [
   ['upkeep', '/upkeep', 'Upkeep', 'g k'],
   ['trust', '/trust', 'Trust', 'g t'],
 ];
+/** It stands behind one's own name. */
+const USERS = ['users', '/users', 'People and sessions', 'g p'];
 const READY_EVERY_MS = 15_000;
 /** Many pauses may begin at once. */
 const PAUSES_EVERY_MS = 500;
@@ -48,17 +51,18 @@ class BtShell extends HTMLElement {
         h('nav', { 'aria-label': 'Pages' }, PAGES.map(([page, href, label]) => h('a', { href, 'aria-current': page === current && 'page' }, label))),
         finder(),
         h('div', { class: 'choices' }, liveButton(), zoneButton(), themeButton(),
-          h('button', { type: 'button', class: 'quiet', title: 'Keyboard shortcuts (?)', 'aria-label': 'Keyboard shortcuts', onclick: () => this.#openHelp() }, '?'))),
+          h('button', { type: 'button', class: 'quiet', title: 'Keyboard shortcuts (?)', 'aria-label': 'Keyboard shortcuts', onclick: () => this.#openHelp() }, '?'), personLink(current), leaveButton())),
       this.#banner, this.#pauses, this.#help);
     document.body.append(footer());
     this.#bindKeys();
     this.#watchReadiness();
     this.#watchPauses();
+    watchLeaving();
     live.start();
   }
 
   #bindKeys() {
-    for (const [, href, label, pair] of PAGES) keys.bind(pair, `Go to ${label}`, () => location.assign(href));
+    for (const [, href, label, pair] of [...PAGES, USERS]) keys.bind(pair, `Go to ${label}`, () => location.assign(href));
     keys.bind('/', 'Search', () => this.querySelector('.find input').focus());
     keys.bind('?', 'This help', () => this.#openHelp());
   }
@@ -134,6 +138,23 @@ function finder() {
       if (found) location.assign(found.href);
     },
   }, icon('search'), input, h('kbd', { 'aria-hidden': 'true' }, '/'), hint);
+}
+
+/** Who is logged in, and the way to what they may do about it. */
+function personLink(current) {
+  const name = h('span', { class: 'name' });
+  const [page, href, label] = USERS;
+  const link = h('a', { class: 'quiet who', href, title: label, 'aria-label': label, 'aria-current': page === current && 'page' }, icon('person'), name);
+  who().then(({ user, role }) => {
+    name.textContent = user;
+    link.title = `${user}, ${role}. ${label}`;
+    link.setAttribute('aria-label', `${user}: ${label}`);
+  }, () => {});
+  return link;
+}
+
+function leaveButton() {
+  return h('button', { type: 'button', class: 'quiet', 'data-verb': 'leave', title: 'Log out', 'aria-label': 'Log out', onclick: leave }, icon('leave'));
 }
 
 function liveButton() {

@@ -14,6 +14,7 @@ import { pathName, sender } from './inspect.js';
 import * as keys from './keys.js';
 import { live } from './live.js';
 import { add, entries } from './opt-out.js';
+import { proven } from './step-up.js';
 import { toast } from './toast.js';
 import * as url from './url-state.js';
 
@@ -74,8 +75,17 @@ function optOuts({ opt_outs: wishes = [] }) {
 
 function data(person) {
   return h('p', { class: 'actions' },
-    h('a', { class: 'button', href: `/admin/api/contacts/${encodeURIComponent(who)}/export`, download: '' }, 'Export as a file'),
+    h('button', { type: 'button', class: 'button', onclick: save }, 'Export as a file'),
     h('button', { type: 'button', class: 'button danger', 'data-verb': 'erase', onclick: () => erase(person) }, 'Erase this person…'));
+}
+
+/** The file comes as a download, which cannot ask who is there: so that is asked before. */
+async function save() {
+  try {
+    if (await proven()) location.assign(`/admin/api/contacts/${encodeURIComponent(who)}/export`);
+  } catch (problem) {
+    toast(problem.message);
+  }
 }
 
 /** Asks twice what cannot be undone: once in words, once by typing. */

@@ -3,13 +3,13 @@
 use actix_web::test::TestRequest;
 
 use crate::http::story;
-use crate::http::testing::{House, person};
+use crate::http::testing::House;
 
 #[actix_web::test]
 async fn a_chart_draws_the_figures_in_place_holder_colours() {
     let house = House::new();
     story::tell(&house).await;
-    let draw = |path: &str| house.call(person(TestRequest::get().uri(path)));
+    let draw = async |path: &str| house.call(house.person(TestRequest::get().uri(path)).await).await;
     let answer = draw("/admin/api/charts/throughput.svg?from=3h&w=400").await;
     assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, Some("image/svg+xml")));
     let svg = answer.text;
@@ -27,7 +27,7 @@ async fn a_chart_draws_the_figures_in_place_holder_colours() {
 #[actix_web::test]
 async fn nothing_to_draw_is_an_empty_grid() {
     let house = House::new();
-    let answer = house.call(person(TestRequest::get().uri("/admin/api/charts/delivery.svg"))).await;
+    let answer = house.call(house.person(TestRequest::get().uri("/admin/api/charts/delivery.svg")).await).await;
     assert!(answer.status.is_success() && answer.text.contains("#0a0a0a") && !answer.text.contains("#010101"));
 }
 
@@ -40,7 +40,7 @@ async fn a_chart_that_cannot_be_is_refused() {
         ("throughput.svg?w=wide", (400, "invalid_query")),
         ("throughput.svg?sender=nobody", (404, "not_found")),
     ] {
-        let answer = house.call(person(TestRequest::get().uri(&format!("/admin/api/charts/{path}")))).await;
+        let answer = house.call(house.person(TestRequest::get().uri(&format!("/admin/api/charts/{path}"))).await).await;
         assert_eq!(answer.problem(), (problem.0, problem.1.to_owned()), "{path}");
     }
 }

@@ -4,15 +4,16 @@ use actix_web::test::TestRequest;
 use serde_json::json;
 
 use crate::http::story;
-use crate::http::testing::{House, PERSON, SENDER, person};
+use crate::http::testing::{House, PERSON, SENDER};
 
 #[actix_web::test]
 async fn inbound_messages_are_listed_newest_first_and_page_by_page() {
     let house = House::new();
     story::tell(&house).await;
     story::receive(&house, 10, "again").await;
-    let list =
-        async |query: &str| house.call(person(TestRequest::get().uri(&format!("/admin/api/inbound{query}")))).await;
+    let list = async |query: &str| {
+        house.call(house.person(TestRequest::get().uri(&format!("/admin/api/inbound{query}"))).await).await
+    };
     let first = list("?limit=1").await.json();
     assert_eq!(first["data"][0]["body"], "again");
     let cursor = first["next_cursor"].as_str().expect("there is more");

@@ -6,7 +6,7 @@ use actix_web::test::TestRequest;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::http::testing::{House, PERSON, SENDER, api, callback, person, signed};
+use crate::http::testing::{House, PERSON, SENDER, api, callback, signed};
 
 const SID: &str = "SM00000000000000000000000000000001";
 
@@ -78,7 +78,7 @@ async fn a_key_stands_for_one_request_of_one_principal() {
     let other = house.call(keyed("k", &json!({ "to": PERSON, "body": "two" }))).await;
     assert_eq!(other.problem(), (422, "idempotency_key_reused".to_owned()));
     let operator = TestRequest::post().uri("/admin/api/messages").insert_header(("idempotency-key", "k"));
-    let operator = house.call(person(operator.set_json(json!({ "to": PERSON, "body": "one" })))).await;
+    let operator = house.call(house.person(operator.set_json(json!({ "to": PERSON, "body": "one" }))).await).await;
     assert!(operator.status.as_u16() == 202 && operator.json()["id"] != first["id"]);
     house.app.clock.advance(Duration::from_secs(8 * 24 * 3_600));
     let forgotten = house.call(keyed("k", &json!({ "to": PERSON, "body": "two" }))).await;

@@ -4,7 +4,7 @@ use actix_web::test::TestRequest;
 use serde_json::{Value, json};
 
 use crate::http::story::{self, OTHER};
-use crate::http::testing::{Answer, House, PERSON, SENDER, api, person};
+use crate::http::testing::{Answer, House, PERSON, SENDER, api};
 use crate::pause::{Cause, Scope};
 use crate::store::Write;
 
@@ -91,7 +91,7 @@ async fn what_cannot_be_paused_is_refused_by_name() {
     assert_eq!(resume(&house, "nonsense").await.problem(), (404, "not_found".into()));
     assert_eq!(house.events(), 0);
     let by_page = TestRequest::post().uri("/admin/api/pauses").set_json(json!({ "scope": "all" }));
-    assert_eq!(house.call(person(by_page)).await.status.as_u16(), 201);
+    assert_eq!(house.call(house.person(by_page).await).await.status.as_u16(), 201);
     let wrong = house.call(api(TestRequest::put().uri("/v1/pauses/all"))).await;
     assert_eq!((wrong.problem().0, wrong.header("allow")), (405, Some("DELETE")));
 }
