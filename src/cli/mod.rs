@@ -3,6 +3,7 @@
 //! `serve`, `demo` and `emulate` are the programs themselves. The others are for the person beside them: they speak to a
 //! running bluetick through its local socket, or from afar with `--url` and `--api-key`.
 
+mod admin;
 mod archive;
 mod audit;
 mod backup;
@@ -39,6 +40,7 @@ use std::sync::LazyLock;
 
 use clap::{Parser, Subcommand};
 
+pub use admin::{AdminArgs, AdminCommand};
 pub use archive::{ArchiveArgs, ArchiveCommand};
 pub use audit::AuditArgs;
 pub use backup::{BackupArgs, BackupCommand};
@@ -121,6 +123,8 @@ pub enum Command {
     Secrets(SecretsArgs),
     /// Show webhooks that were refused because of their signature, why, and let them in once it is repaired.
     Quarantine(QuarantineArgs),
+    /// Enter, change and list who may use the pages, and end sessions; on this machine only.
+    Admin(AdminArgs),
     /// Show who did what.
     Audit(AuditArgs),
     /// Take away everything about one person, for good; bluetick must run.
@@ -157,6 +161,7 @@ impl Cli {
             Command::Keys(args) => keys::run(&args, out),
             Command::Secrets(args) => secrets::run(&args, out),
             Command::Quarantine(args) => quarantine::run(&args, out),
+            Command::Admin(args) => admin::run(&args, out),
             Command::Audit(args) => audit::run(&args, out),
             Command::Erase(args) => erase::erase(&args, out),
             Command::Export(args) => erase::export(&args, out),
