@@ -23,7 +23,7 @@ pub(super) fn keep_first(batch: &mut Batch<'_>, user: &User) -> Result<bool, Sto
     let users = batch.tables.users.open()?;
     let is_first = users.first()?.is_none();
     if is_first {
-        users.insert(user.name.as_str(), encode(user).as_slice())?;
+        users.insert(user.name.as_str(), written(user).as_slice())?;
     }
     Ok(is_first)
 }
@@ -43,7 +43,7 @@ pub(super) fn keep(
         Some(known) => user.after(known),
         None => user,
     };
-    batch.tables.users.open()?.insert(kept.name.as_str(), encode(&kept).as_slice())?;
+    batch.tables.users.open()?.insert(kept.name.as_str(), written(&kept).as_slice())?;
     match ending {
         Ending::None => {}
         Ending::All => drop(end_where(batch, |_, session| is_of(session, &kept.name))?),
@@ -104,7 +104,7 @@ fn take(batch: &mut Batch<'_>, name: &str, shown: Shown, is_login: bool) -> Resu
     if is_right {
         user.last_login_at = if is_login { Some(batch.now) } else { user.last_login_at };
         user.hash = rehashed.unwrap_or(user.hash);
-        batch.tables.users.open()?.insert(name, encode(&user).as_slice())?;
+        batch.tables.users.open()?.insert(name, written(&user).as_slice())?;
     }
     Ok(is_right)
 }
@@ -148,8 +148,18 @@ fn is_of(session: &Session, name: &str) -> bool {
     session.user == name && !session.is_declared
 }
 
+/// A person as they are written: with the secret of their phone, so nobody but this writes one.
+fn written(user: &User) -> Vec<u8> {
+    encode(user)
+}
+
+/// A person as they are read; nobody but this reads one.
+fn user_in(bytes: &[u8]) -> Result<User, StoreError> {
+    Ok(decode(bytes)?)
+}
+
 fn user_of(batch: &mut Batch<'_>, name: &str) -> Result<Option<User>, StoreError> {
-    Ok(batch.tables.users.open()?.get(name)?.map(|bytes| decode(bytes.value())).transpose()?)
+    batch.tables.users.open()?.get(name)?.map(|bytes| user_in(bytes.value())).transpose()
 }
 
 fn session_of(batch: &mut Batch<'_>, id: SessionId) -> Result<Option<Session>, StoreError> {
@@ -168,13 +178,13 @@ impl Snapshot {
     /// Somebody who may use the pages.
     pub fn user(&self, name: &str) -> Result<Option<User>, StoreError> {
         let bytes = self.transaction().open_table(tables::USERS)?.get(name)?;
-        Ok(bytes.map(|bytes| decode(bytes.value())).transpose()?)
+        bytes.map(|bytes| user_in(bytes.value())).transpose()
     }
 
     /// Everybody who may.
     pub fn users(&self) -> Result<Vec<User>, StoreError> {
         let table = self.transaction().open_table(tables::USERS)?;
-        table.iter()?.map(|row| Ok(decode(row?.1.value())?)).collect()
+        table.iter()?.map(|row| user_in(row?.1.value())).collect()
     }
 
     /// Whether there is anybody.
@@ -203,7 +213,7 @@ pub(super) fn check(snapshot: &Snapshot, findings: &mut Findings) -> Result<(), 
     let users = txn.open_table(tables::USERS)?;
     for row in users.iter()? {
         let (name, user) = row?;
-        let user: User = decode(user.value())?;
+        let user = user_in(user.value())?;
         if user.name != name.value() {
             findings.add("users", format!("{} stands under the name {}", user.name, name.value()));
         }
