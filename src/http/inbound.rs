@@ -95,7 +95,7 @@ pub(super) async fn list(
 }
 
 /// The place a cursor stands for.
-fn place(cursor: &str) -> Result<[u8; 25], Problem> {
+pub(super) fn place(cursor: &str) -> Result<[u8; 25], Problem> {
     let bytes = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| bytes.try_into().ok());
     bytes.ok_or_else(|| Problem::query("cursor", "is not the next_cursor of a page of inbound messages"))
 }

@@ -36,6 +36,7 @@ mod pauses;
 mod prometheus;
 mod quarantine;
 mod query;
+pub mod reading;
 mod reception;
 mod retries;
 mod rights;

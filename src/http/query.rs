@@ -37,7 +37,8 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
     }
 }
 
-fn read<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
+/// Reads what stands behind the question mark.
+pub(super) fn read<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
     let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
     serde_path_to_error::deserialize(pairs).map_err(|error| {
         let (parameter, reason) = (error.path().to_string(), error.inner().to_string());

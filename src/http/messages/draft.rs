@@ -92,7 +92,7 @@ const FIELDS: [&str; 16] = [
 
 impl SendRequest {
     /// Reads a JSON body.
-    pub(super) fn read(body: &[u8]) -> Result<Self, Problem> {
+    pub(in crate::http) fn read(body: &[u8]) -> Result<Self, Problem> {
         let mut fields = Fields::read(body, &FIELDS, Code::InvalidDraft)?;
         let request = Self {
             to: fields.take("to", "a text"),
@@ -116,13 +116,13 @@ impl SendRequest {
     }
 
     /// The hash of what was asked: the same for the same wish, however its JSON was laid out.
-    pub(super) fn hash(&self) -> [u8; 32] {
+    pub(in crate::http) fn hash(&self) -> [u8; 32] {
         let canonical = serde_json::to_vec(self).expect("a request is plain texts, lists and maps");
         Sha256::digest(canonical).into()
     }
 
     /// The draft that may be accepted.
-    pub(super) fn check(self, default_from: Option<&Address>, now: Time) -> Result<Draft, Problem> {
+    pub(in crate::http) fn check(self, default_from: Option<&Address>, now: Time) -> Result<Draft, Problem> {
         let times = [time("send_at", self.send_at.as_deref()), time("expires_at", self.expires_at.as_deref())];
         let [send_at, expires_at] = times;
         let wish = Wish {

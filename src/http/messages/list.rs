@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::view::MessageView;
+use crate::clock::Time;
 use crate::http::app::App;
 use crate::http::error::{Problem, ProblemBody};
 use crate::http::query::Query;
@@ -55,6 +56,14 @@ pub(in crate::http) struct ListQuery {
     cursor: Option<String>,
 }
 
+/// A checked query.
+#[derive(Debug)]
+pub(in crate::http) struct Listing {
+    pub(in crate::http) filter: Filter,
+    pub(in crate::http) cursor: Option<MessageId>,
+    pub(in crate::http) limit: usize,
+}
+
 /// A page of messages, newest first.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct MessageList {
@@ -75,13 +84,7 @@ pub(in crate::http) async fn list(
     query: Query<ListQuery>,
     sight: Sight,
 ) -> Result<Json<MessageList>, Problem> {
-    let query = query.into_inner();
-    let limit = query.limit.unwrap_or(USUAL_LIMIT);
-    if !(1..=MAX_LIMIT).contains(&limit) {
-        return Err(Problem::query("limit", format!("must be 1 to {MAX_LIMIT}")));
-    }
-    let cursor = query.cursor.as_deref().filter(|text| !text.is_empty()).map(cursor).transpose()?;
-    let filter = filter(&app, query)?;
+    let Listing { filter, cursor, limit } = query.into_inner().check(app.clock.now())?;
     filter.to.as_ref().map_or(Ok(()), |_| sight.may_name_people())?;
     let snapshot = app.store.read()?;
     let page = snapshot.messages(&filter, cursor, limit)?;
@@ -95,26 +98,37 @@ pub(in crate::http) async fn list(
     }))
 }
 
-fn cursor(text: &str) -> Result<MessageId, Problem> {
-    text.parse().map_err(|_| Problem::query("cursor", "is none: give the next_cursor of the page before, unchanged"))
+impl ListQuery {
+    /// What is asked for, or which parameter to write differently.
+    pub(in crate::http) fn check(self, now: Time) -> Result<Listing, Problem> {
+        let limit = self.limit.unwrap_or(USUAL_LIMIT);
+        if !(1..=MAX_LIMIT).contains(&limit) {
+            return Err(Problem::query("limit", format!("must be 1 to {MAX_LIMIT}")));
+        }
+        let cursor = self.cursor.as_deref().filter(|text| !text.is_empty()).map(cursor).transpose()?;
+        Ok(Listing { filter: self.filter(now)?, cursor, limit })
+    }
+
+    /// An empty parameter, as a form leaves it behind, is as good as none.
+    fn filter(self, now: Time) -> Result<Filter, Problem> {
+        let some = |text: Option<String>| text.filter(|text| !text.is_empty());
+        let (statuses, needs_attention) = statuses(self.status.as_deref().unwrap_or_default())?;
+        Ok(Filter {
+            statuses,
+            needs_attention,
+            to: some(self.to).map(|name| plus(&name)),
+            from: some(self.from).map(|name| plus(&name)),
+            code: self.code,
+            tag: some(self.tag),
+            reference: some(self.reference),
+            since: when::maybe("since", some(self.since).as_deref(), now)?,
+            until: when::maybe("until", some(self.until).as_deref(), now)?,
+        })
+    }
 }
 
-/// An empty parameter, as a form leaves it behind, is as good as none.
-fn filter(app: &App, query: ListQuery) -> Result<Filter, Problem> {
-    let some = |text: Option<String>| text.filter(|text| !text.is_empty());
-    let now = app.clock.now();
-    let (statuses, needs_attention) = statuses(query.status.as_deref().unwrap_or_default())?;
-    Ok(Filter {
-        statuses,
-        needs_attention,
-        to: some(query.to).map(|name| plus(&name)),
-        from: some(query.from).map(|name| plus(&name)),
-        code: query.code,
-        tag: some(query.tag),
-        reference: some(query.reference),
-        since: when::maybe("since", some(query.since).as_deref(), now)?,
-        until: when::maybe("until", some(query.until).as_deref(), now)?,
-    })
+fn cursor(text: &str) -> Result<MessageId, Problem> {
+    text.parse().map_err(|_| Problem::query("cursor", "is none: give the next_cursor of the page before, unchanged"))
 }
 
 fn statuses(text: &str) -> Result<(BTreeSet<String>, bool), Problem> {

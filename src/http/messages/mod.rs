@@ -14,6 +14,7 @@ mod tests;
 mod view;
 
 pub(super) use create::*;
+pub(super) use draft::SendRequest;
 pub(super) use export::*;
 pub(super) use get::*;
 pub(super) use journal::*;

@@ -128,7 +128,8 @@ fn person(text: &str) -> Result<String, Problem> {
     Ok(address.to_string())
 }
 
-fn read(body: &[u8]) -> Result<(OptOut, Option<String>), Problem> {
+/// Reads a JSON body.
+pub(super) fn read(body: &[u8]) -> Result<(OptOut, Option<String>), Problem> {
     let mut fields = Fields::read_any(body, &["scope", "note"], Code::InvalidOptOut)?;
     let scope: Option<OptOut> = fields.take("scope", "all or marketing");
     let note: Option<String> = fields.take("note", "a text");

@@ -87,7 +87,8 @@ pub(super) fn active(snapshot: &Snapshot) -> Result<Vec<PauseView>, StoreError> 
     pauses.iter().map(|paused| PauseView::of(paused, snapshot, &waiting)).collect()
 }
 
-fn read(body: &[u8]) -> Result<(Scope, Option<String>), Problem> {
+/// Reads a JSON body.
+pub(super) fn read(body: &[u8]) -> Result<(Scope, Option<String>), Problem> {
     let mut fields = Fields::read(body, &["scope", "note"], Code::InvalidPause)?;
     let (scope, note): (String, Option<String>) = (fields.take("scope", "a text"), fields.take("note", "a text"));
     let note = note.filter(|note| !note.trim().is_empty());

@@ -12,7 +12,8 @@ use actix_web::HttpRequest;
 use actix_web::web::{Data, Json, Payload, block};
 
 use self::tally::RetriesView;
-use self::wish::{RetriesRequest, Wish};
+use self::wish::RetriesRequest;
+pub(super) use self::wish::Wish;
 use super::app::App;
 use super::auth::Principal;
 use super::body;

@@ -65,18 +65,18 @@ pub(super) struct RetriesFilter {
 
 /// A checked request.
 #[derive(Clone, Debug)]
-pub(super) struct Wish {
-    pub(super) filter: Filter,
+pub(in crate::http) struct Wish {
+    pub(in crate::http) filter: Filter,
     codes: BTreeSet<u32>,
     pub(super) is_dry_run: bool,
     pub(super) may_duplicate: bool,
-    pub(super) limit: usize,
-    pub(super) cursor: Option<MessageId>,
+    pub(in crate::http) limit: usize,
+    pub(in crate::http) cursor: Option<MessageId>,
 }
 
 impl Wish {
     /// Reads a JSON body.
-    pub(super) fn read(body: &[u8], now: Time) -> Result<Self, Problem> {
+    pub(in crate::http) fn read(body: &[u8], now: Time) -> Result<Self, Problem> {
         let mut fields = Fields::read(body, &FIELDS, Code::InvalidRetry)?;
         let filter = RetriesFilter::read(fields.within("filter", "filter.", &FILTER))?;
         let request = RetriesRequest {
