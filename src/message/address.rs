@@ -58,8 +58,8 @@ impl Address {
     /// For logs and for eyes without the right to see it: country and the last two digits at most.
     pub fn masked(&self) -> String {
         match self {
-            Self::Phone(number) => format!("{}*****{}", &number[..3], &number[number.len() - 2..]),
-            Self::Bsuid(name) => format!("{}.*****", &name[..2]),
+            Self::Phone(number) => format!("{}*****{}", head(number, 3), tail(number, 2)),
+            Self::Bsuid(name) => format!("{}.*****", head(name, 2)),
             Self::Service(sid) => sid.clone(),
             Self::Other(_) => "*****".to_owned(),
         }
@@ -120,6 +120,16 @@ fn bsuid(text: &str) -> Result<Address, BadAddress> {
     if is_country && is_name { Ok(Address::Bsuid(text.to_owned())) } else { Err(BadAddress::Unknown) }
 }
 
+/// The first bytes; none, if it does not have them: a damaged record must not stop whoever logs it.
+fn head(text: &str, bytes: usize) -> &str {
+    text.get(..bytes).unwrap_or_default()
+}
+
+/// The last bytes, likewise.
+fn tail(text: &str, bytes: usize) -> &str {
+    text.len().checked_sub(bytes).and_then(|at| text.get(at..)).unwrap_or_default()
+}
+
 fn is_lower_hex(byte: u8) -> bool {
     byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)
 }
@@ -162,5 +172,14 @@ mod tests {
     #[test]
     fn a_masked_address_shows_nobody() {
         assert_eq!(Address::parse("+4915100000012").map(|to| to.masked()), Ok("+49*****12".into()));
+    }
+
+    #[test]
+    fn whatever_a_damaged_record_holds_can_be_masked() {
+        for text in ["", "+", "+4", "é", "+é9", "+49é"] {
+            for address in [Address::Phone(text.into()), Address::Bsuid(text.into())] {
+                assert!(address.masked().contains("*****"), "{text}");
+            }
+        }
     }
 }
