@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::message::Sid;
 use crate::twilio::transport::{Response, TransportError};
@@ -103,10 +104,14 @@ pub fn retry_after(response: &Response) -> Option<Duration> {
 
 /// Twilio's own account of an error; `None` if the body is not from Twilio, or damaged.
 pub(super) fn error_body(response: &Response) -> Option<ErrorBody> {
-    let mut error: ErrorBody =
-        serde_json::from_slice(&response.body).ok().filter(|error: &ErrorBody| error.code != 0)?;
+    let mut error: ErrorBody = json(response).filter(|error: &ErrorBody| error.code != 0)?;
     error.message = clip(error.sentence(), MAX_WORDS);
     Some(error)
+}
+
+/// JSON is text. The parser looks at that only in what it keeps, so a damaged answer could pass for a whole one.
+fn json<T: DeserializeOwned>(response: &Response) -> Option<T> {
+    serde_json::from_str(std::str::from_utf8(&response.body).ok()?).ok()
 }
 
 /// The two fields that prove a message was taken. A key that comes twice makes it unreadable, and so unknown.
@@ -118,7 +123,7 @@ struct Created {
 
 fn taken(response: &Response) -> Outcome {
     let http = response.status;
-    let Ok(created) = serde_json::from_slice::<Created>(&response.body) else {
+    let Some(created) = json::<Created>(response) else {
         return Outcome::Unknown { reason: format!("HTTP {http} without a readable message") };
     };
     let Ok(sid) = created.sid.parse() else {
@@ -219,6 +224,16 @@ mod tests {
             }
         }
         assert!(is_unknown(&answer(408, r#"{"code":20408,"message":"timeout","status":408}"#)));
+    }
+
+    #[test]
+    fn an_answer_that_is_not_text_is_damaged_wherever_that_is() {
+        let answer = |status, body: &str| {
+            let body = body.bytes().map(|byte| if byte == b'?' { 0xff } else { byte }).collect();
+            classify_create(Ok(Response { status, body, ..Response::default() }))
+        };
+        assert!(is_unknown(&answer(201, &format!(r#"{{"sid":"{SID}","status":"queued","to":"?"}}"#))));
+        assert!(is_unknown(&answer(400, r#"{"code":21211,"more_info":"?"}"#)));
     }
 
     #[test]
