@@ -197,10 +197,15 @@ impl Segment {
 
     /// The message with this id in the lines of its frame.
     pub(super) fn find(&self, text: &str, id: MessageId) -> Result<Option<Message>, Broken> {
-        // Inside a JSON text every quote is escaped: only the record's own id is written like this.
+        // The app's own notes may hold a pair like this too, so what was found must say itself who it is.
         let wanted = format!("\"id\":\"{id}\"");
-        let Some(line) = text.lines().find(|line| line.contains(&wanted)) else { return Ok(None) };
-        parse(&self.path, line).map(Some)
+        for line in text.lines().filter(|line| line.contains(&wanted)) {
+            let message = parse(&self.path, line)?;
+            if message.id == id {
+                return Ok(Some(message));
+            }
+        }
+        Ok(None)
     }
 }
 

@@ -244,6 +244,22 @@ mod tests {
     }
 
     #[test]
+    fn a_message_that_speaks_of_another_is_not_taken_for_it() {
+        let shelf = shelf("speaks");
+        let mut messages = (1..4).map(message).collect::<Vec<_>>();
+        let (gone, last) = (messages.remove(1).id, messages[1].id);
+        for (at, other) in [(0, last), (1, gone)] {
+            messages[at].draft.metadata.insert("id".to_owned(), other.to_string());
+        }
+        write(&shelf, 1, &messages);
+        for message in &messages {
+            assert_eq!(&shelf.find(1, message.id).expect("it is there"), message);
+        }
+        assert_eq!(shelf.look(1, gone).expect("it can be read"), None);
+        fs::remove_dir_all(shelf.dir()).expect("it is ours");
+    }
+
+    #[test]
     fn anyones_tools_read_it() {
         let shelf = shelf("tools");
         write(&shelf, 7, &(1..500).map(message).collect::<Vec<_>>());
