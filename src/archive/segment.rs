@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, Read, Write};
+use std::iter;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -211,9 +212,23 @@ impl Segment {
 
 /// All messages of a sealed segment, oldest first, after its bytes were held against its checksum.
 pub(super) fn read(path: &Path) -> Result<impl Iterator<Item = Result<Message, Broken>> + use<>, Broken> {
-    let path = path.to_owned();
-    let lines = io::BufReader::new(seal::open(&path)?.take(u64::MAX)).lines();
-    Ok(lines.map(move |line| parse(&path, &line.map_err(|error| Broken::Unreadable(path.clone(), error))?)))
+    let (path, mut input) = (path.to_owned(), io::BufReader::new(seal::open(path)?));
+    Ok(iter::from_fn(move || {
+        let mut line = Vec::new();
+        match input.by_ref().take(MAX_FRAME as u64 + 1).read_until(b'\n', &mut line) {
+            Ok(0) => None,
+            Ok(_) if line.len() > MAX_FRAME => {
+                Some(Err(Broken::Strange(path.clone(), "a line is too long".to_owned())))
+            }
+            Ok(_) => Some(read_line(&path, &line)),
+            Err(error) => Some(Err(Broken::Unreadable(path.clone(), error))),
+        }
+    }))
+}
+
+fn read_line(path: &Path, line: &[u8]) -> Result<Message, Broken> {
+    let strange = |error: &dyn std::fmt::Display| Broken::Strange(path.to_owned(), error.to_string());
+    parse(path, std::str::from_utf8(line).map_err(|error| strange(&error))?)
 }
 
 fn parse(path: &Path, line: &str) -> Result<Message, Broken> {

@@ -260,6 +260,20 @@ mod tests {
     }
 
     #[test]
+    fn a_line_without_an_end_takes_no_more_memory_than_a_frame() {
+        let shelf = shelf("endless");
+        fs::create_dir_all(shelf.dir()).expect("there is room");
+        let mut sealing = seal::Sealing::begin(&shelf.path(1)).expect("it can be begun");
+        for _ in 0..64 {
+            std::io::Write::write_all(&mut sealing, &[b' '; 1 << 20]).expect("it can be written");
+        }
+        sealing.seal().expect("it can be sealed");
+        let read = shelf.read(1).expect("its bytes are the ones that were sealed").next().expect("there is a line");
+        assert!(matches!(&read, Err(Broken::Strange(_, what)) if what.contains("too long")), "{read:?}");
+        fs::remove_dir_all(shelf.dir()).expect("it is ours");
+    }
+
+    #[test]
     fn anyones_tools_read_it() {
         let shelf = shelf("tools");
         write(&shelf, 7, &(1..500).map(message).collect::<Vec<_>>());
