@@ -6,7 +6,7 @@
 //!
 //! Invariant: nobody is logged in by a backup: sessions are left out of it, and of a data file that is made from one.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -214,11 +214,10 @@ fn write_part(out: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
 /// Reads a stream to its end without keeping anything: whether it could be restored.
 pub fn inspect(input: &mut impl Read) -> Result<Head, BadDump> {
     let head = read_head(input)?;
-    let mut left = table_names();
-    while let Some(section) = read_section(input, &mut left)? {
+    let mut left = rows_of_tables();
+    while let Some((section, row)) = read_section(input, &mut left)? {
         for _ in 0..section.rows {
-            read_part(input)?;
-            read_part(input)?;
+            row.read(input)?;
         }
     }
     Ok(head)
@@ -232,9 +231,9 @@ pub fn load(input: &mut impl Read, dir: &Path, now: Time) -> Result<Head, BadDum
     let (path, new) = (dir.join(FILE), dir.join(format!("{FILE}.restoring-{}", std::process::id())));
     let _ = std::fs::remove_file(&new);
     let db = Database::builder().set_cache_size(CACHE_BYTES).create(&new).map_err(StoreError::from)?;
-    let mut left = table_names();
-    while let Some(section) = read_section(input, &mut left)? {
-        let mut loading = Loading { db: &db, input, section, error: None };
+    let mut left = rows_of_tables();
+    while let Some((section, row)) = read_section(input, &mut left)? {
+        let mut loading = Loading { db: &db, input, section, row, error: None };
         let done = tables::each(&mut loading);
         loading.error.map_or(Ok(()), Err)?;
         done?;
@@ -273,6 +272,7 @@ struct Loading<'a, R> {
     db: &'a Database,
     input: &'a mut R,
     section: Section,
+    row: Row,
     error: Option<BadDump>,
 }
 
@@ -291,8 +291,7 @@ impl<R: Read> EachTable for Loading<'_, R> {
             {
                 let mut table = txn.open_table(definition)?;
                 for _ in 0..left.min(ROWS) {
-                    let row = read_part(self.input).and_then(|key| Ok((key, read_part(self.input)?)));
-                    match row {
+                    match self.row.read(self.input) {
                         Ok((key, value)) => drop(table.insert(K::from_bytes(&key), V::from_bytes(&value))?),
                         Err(error) => {
                             self.error = Some(error);
@@ -310,22 +309,62 @@ impl<R: Read> EachTable for Loading<'_, R> {
     }
 }
 
-fn table_names() -> BTreeSet<String> {
-    struct Names(BTreeSet<String>);
-    impl EachTable for Names {
+/// What a row of a table consists of. redb takes it at its word: a key of another length would end the process.
+#[derive(Clone, Copy)]
+struct Row {
+    key: Part,
+    value: Part,
+}
+
+#[derive(Clone, Copy)]
+enum Part {
+    Fixed(usize),
+    Text,
+    Bytes,
+}
+
+impl Part {
+    fn of<V: redb::Value>() -> Self {
+        match V::fixed_width() {
+            Some(width) => Self::Fixed(width),
+            None if V::type_name() == <&str as redb::Value>::type_name() => Self::Text,
+            None => Self::Bytes,
+        }
+    }
+
+    fn read(self, input: &mut impl Read) -> Result<Vec<u8>, BadDump> {
+        let part = read_part(input)?;
+        let is_fine = match self {
+            Self::Fixed(width) => part.len() == width,
+            Self::Text => std::str::from_utf8(&part).is_ok(),
+            Self::Bytes => true,
+        };
+        if is_fine { Ok(part) } else { Err(broken("a row is not one of its table")) }
+    }
+}
+
+impl Row {
+    fn read(self, input: &mut impl Read) -> Result<(Vec<u8>, Vec<u8>), BadDump> {
+        Ok((self.key.read(input)?, self.value.read(input)?))
+    }
+}
+
+fn rows_of_tables() -> BTreeMap<String, Row> {
+    struct Rows(BTreeMap<String, Row>);
+    impl EachTable for Rows {
         fn table<K: redb::Key + 'static, V: redb::Value + 'static>(
             &mut self,
             definition: TableDefinition<'static, K, V>,
         ) -> Result<(), StoreError> {
             if !is_left_out(&definition) {
-                self.0.insert(definition.name().to_owned());
+                self.0.insert(definition.name().to_owned(), Row { key: Part::of::<K>(), value: Part::of::<V>() });
             }
             Ok(())
         }
     }
-    let mut names = Names(BTreeSet::new());
-    tables::each(&mut names).expect("naming them needs no disk");
-    names.0
+    let mut rows = Rows(BTreeMap::new());
+    tables::each(&mut rows).expect("naming them needs no disk");
+    rows.0
 }
 
 /// What a stream says of itself.
@@ -334,11 +373,21 @@ pub fn read_head(input: &mut (impl Read + ?Sized)) -> Result<Head, BadDump> {
     if head.bluetick_backup > FORMAT || head.schema > codec::SCHEMA {
         return Err(BadDump::Later(head.version));
     }
+    // They become parts of the names of files.
+    if !head.segments.iter().all(Belonging::is_sound) {
+        return Err(broken("the checksum of a segment is none"));
+    }
     Ok(head)
 }
 
+impl Belonging {
+    fn is_sound(&self) -> bool {
+        self.sha256.len() == 64 && self.sha256.bytes().all(|digit| digit.is_ascii_hexdigit())
+    }
+}
+
 /// The next table, each once; nothing at the end.
-fn read_section(input: &mut impl Read, left: &mut BTreeSet<String>) -> Result<Option<Section>, BadDump> {
+fn read_section(input: &mut impl Read, left: &mut BTreeMap<String, Row>) -> Result<Option<(Section, Row)>, BadDump> {
     let line = read_line(input)?;
     if line == END.trim_end().as_bytes() {
         return match input.read(&mut [0]).map_err(broken)? {
@@ -348,8 +397,8 @@ fn read_section(input: &mut impl Read, left: &mut BTreeSet<String>) -> Result<Op
     }
     let section: Section = serde_json::from_slice(&line).map_err(broken)?;
     match left.remove(section.table.as_str()) {
-        true => Ok(Some(section)),
-        false => Err(broken(format!("the table {:?} is not known, or stands there twice", section.table))),
+        Some(row) => Ok(Some((section, row))),
+        None => Err(broken(format!("the table {:?} is not known, or stands there twice", section.table))),
     }
 }
 

@@ -50,6 +50,55 @@ fn doubt(store: &mut Store) -> usize {
     }
 }
 
+/// A stream by hand: its segments, and its tables with their rows.
+fn stream(segments: &str, tables: &[(&str, &[u8], &[u8])]) -> Vec<u8> {
+    let mut stream = format!(
+        "{{\"bluetick_backup\":2,\"version\":\"0\",\"schema\":{SCHEMA},\"taken_at\":\"\",\"taken_at_ms\":0,\
+         \"last_event\":0,\"messages\":0,\"inbound\":0,\"segments\":{segments}}}\n"
+    )
+    .into_bytes();
+    for (table, key, value) in tables {
+        stream.extend(format!("{{\"table\":\"{table}\",\"rows\":1}}\n").bytes());
+        for part in [key, value] {
+            stream.extend(u32::try_from(part.len()).expect("it is short").to_le_bytes());
+            stream.extend(*part);
+        }
+    }
+    stream.extend(b"{\"end\":true}\n");
+    stream
+}
+
+#[test]
+fn a_row_that_cannot_be_one_of_its_table_is_refused() {
+    let fine: [(&str, &[u8], &[u8]); 3] =
+        [("sids", &[7; 17], &[7; 16]), ("aliases", b"whatsapp:+4915100000001", &[1; 8]), ("held", b"t", b"")];
+    inspect(&mut stream("[]", &fine).as_slice()).expect("these can");
+    let wrong: [(&str, &[u8], &[u8]); 6] = [
+        ("sids", &[7; 16], &[7; 16]),
+        ("sids", &[7; 17], &[7; 15]),
+        ("stubs", &[7; 16], &[1; 8]),
+        ("aliases", b"whatsapp:\xff", &[1; 8]),
+        ("senders", &[1; 4], b"\xff"),
+        ("opt_outs", &[1; 8], b"more"),
+    ];
+    let folder = Folder::new();
+    for row in wrong {
+        let stream = stream("[]", &[row]);
+        let refused = [inspect(&mut stream.as_slice()), load(&mut stream.as_slice(), &folder.0, START)];
+        assert!(refused.iter().all(|result| matches!(result, Err(BadDump::Broken(_)))), "{row:?}: {refused:?}");
+        assert!(!folder.0.join(FILE).exists());
+    }
+}
+
+#[test]
+fn a_backup_names_its_segments_by_checksums_and_no_other_file() {
+    let named = |sum: &str| inspect(&mut stream(&format!(r#"[{{"number":1,"sha256":"{sum}"}}]"#), &[]).as_slice());
+    named(&"0a".repeat(32)).expect("a checksum");
+    for wrong in ["", "x/../../../../x", &"0".repeat(63), &"g".repeat(64), &format!("{}/", "0".repeat(64))] {
+        assert!(matches!(named(wrong), Err(BadDump::Broken(_))), "{wrong}");
+    }
+}
+
 #[test]
 fn a_stream_that_is_cut_off_or_goes_on_is_refused() {
     let folder = Folder::new();
