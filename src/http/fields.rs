@@ -6,6 +6,9 @@ use serde_json::{Map, Value};
 use super::error::{Code, FieldError, Problem};
 use super::once::Once;
 
+/// Whoever writes more names that nobody knows has sent something else: an answer is no longer for it.
+const MAX_UNKNOWN: usize = 16;
+
 /// An object being read: what is taken leaves, and nobody may stay behind.
 #[derive(Debug)]
 pub(super) struct Fields {
@@ -61,7 +64,8 @@ impl Fields {
 
     /// What nobody knows is a typing error, and would otherwise be lost in silence.
     pub(super) fn end(mut self) -> Result<(), Problem> {
-        for field in std::mem::take(&mut self.object).keys() {
+        let unknown = std::mem::take(&mut self.object);
+        for field in unknown.keys().take(MAX_UNKNOWN) {
             let meant = self.known.iter().max_by(|a, b| likeness(field, a).total_cmp(&likeness(field, b)));
             let hint = meant.filter(|meant| likeness(field, meant) > 0.8);
             let hint = hint.map_or_else(
@@ -69,6 +73,9 @@ impl Fields {
                 |meant| format!("do you mean {meant}?"),
             );
             self.wrong(&field.chars().take(64).collect::<String>(), format!("is not known here: {hint}"));
+        }
+        if let (Some(more @ 1..), Some(last)) = (unknown.len().checked_sub(MAX_UNKNOWN), self.errors.last_mut()) {
+            last.detail += &format!("; and {more} more");
         }
         if self.errors.is_empty() { Ok(()) } else { Err(Problem::fields(self.code, self.errors)) }
     }

@@ -61,6 +61,16 @@ async fn a_wrong_request_is_refused_by_name_and_stores_nothing() {
 }
 
 #[actix_web::test]
+async fn a_question_of_a_thousand_mistakes_gets_a_short_answer() {
+    let house = House::new();
+    let mistakes: serde_json::Map<_, _> = (0..4_000).map(|number| (format!("x{number}"), Value::Null)).collect();
+    let answer = house.send(&mistakes.into()).await;
+    assert_eq!(answer.problem(), (422, "invalid_draft".to_owned()));
+    assert!(answer.text.len() < 16 * 1024, "{} bytes", answer.text.len());
+    assert!(answer.text.contains("x0: is not known here") && answer.text.contains("and 3984 more"), "{}", answer.text);
+}
+
+#[actix_web::test]
 async fn the_same_key_gives_the_same_message_to_all_who_come_at_once() {
     let house = House::new();
     let body = json!({ "to": PERSON, "body": "once" });
