@@ -14,14 +14,23 @@ const DEADLINE: Duration = Duration::from_secs(10);
 
 /// The body, if it has at most `most` bytes and arrives in time.
 pub(super) async fn read(request: &HttpRequest, payload: Payload, most: usize) -> Result<Bytes, Problem> {
+    read_within(DEADLINE, request, payload, most).await
+}
+
+async fn read_within(
+    deadline: Duration,
+    request: &HttpRequest,
+    payload: Payload,
+    most: usize,
+) -> Result<Bytes, Problem> {
     let too_large = || Problem::new(Code::TooLarge, format!("the body is longer than {most} bytes"));
     let declared = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if declared.is_some_and(|length| length > most as u64) {
         return Err(too_large());
     }
-    let collected = tokio::time::timeout(DEADLINE, collect(payload, most)).await;
+    let collected = tokio::time::timeout(deadline, collect(payload, most)).await;
     collected
-        .map_err(|_| Problem::new(Code::Timeout, format!("the body did not arrive within {} s", DEADLINE.as_secs())))?
+        .map_err(|_| Problem::new(Code::Timeout, format!("the body did not arrive within {} s", deadline.as_secs())))?
         .map_err(|error| match error {
             Broken::TooLong => too_large(),
             Broken::Torn => Problem::new(Code::BadRequest, "the body did not arrive whole"),
@@ -64,4 +73,41 @@ pub(super) async fn json(request: &HttpRequest, payload: Payload, most: usize) -
 pub(super) fn is_json(request: &HttpRequest) -> bool {
     let media_type = request.content_type().trim();
     media_type.eq_ignore_ascii_case("application/json") || media_type.to_ascii_lowercase().ends_with("+json")
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::FromRequest;
+    use actix_web::dev;
+    use actix_web::error::PayloadError;
+    use actix_web::test::TestRequest;
+    use futures_util::stream::{self, Stream};
+
+    use super::*;
+
+    async fn read_from(pieces: impl Stream<Item = Result<Bytes, PayloadError>> + 'static) -> Result<Bytes, Code> {
+        let request = TestRequest::default().to_http_request();
+        let mut payload: dev::Payload = dev::Payload::Stream { payload: Box::pin(pieces) };
+        let payload = Payload::from_request(&request, &mut payload).await.expect("a payload");
+        read_within(Duration::ZERO, &request, payload, 8).await.map_err(|problem| problem.code)
+    }
+
+    fn pieces(all: &[&'static str]) -> impl Stream<Item = Result<Bytes, PayloadError>> + use<> {
+        stream::iter(all.iter().map(|piece| Ok(Bytes::from_static(piece.as_bytes()))).collect::<Vec<_>>())
+    }
+
+    #[actix_web::test]
+    async fn a_body_that_does_not_end_in_time_is_given_up() {
+        assert_eq!(read_from(stream::pending()).await, Err(Code::Timeout));
+        assert_eq!(read_from(pieces(&["half"]).chain(stream::pending())).await, Err(Code::Timeout));
+        assert_eq!(read_from(pieces(&["who", "le"])).await.as_deref(), Ok(&b"whole"[..]));
+    }
+
+    #[actix_web::test]
+    async fn a_body_that_says_nothing_of_its_length_is_cut_where_it_is_too_long() {
+        assert_eq!(read_from(pieces(&["1234", "5678"])).await.as_deref(), Ok(&b"12345678"[..]));
+        assert_eq!(read_from(pieces(&["1234", "56789"]).chain(stream::pending())).await, Err(Code::TooLarge));
+        let torn = stream::iter([Ok(Bytes::from_static(b"1")), Err(PayloadError::EncodingCorrupted)]);
+        assert_eq!(read_from(torn).await, Err(Code::BadRequest));
+    }
 }

@@ -95,6 +95,8 @@ codes! {
     Erased = "erased" 410 "The message was erased";
     /// The body is too long.
     TooLarge = "too_large" 413 "The body is too large";
+    /// Path and query are too long.
+    UriTooLong = "uri_too_long" 414 "The path and query are too long";
     /// The body is of another kind.
     WrongContentType = "wrong_content_type" 415 "The body has the wrong content type";
     /// The message can never be sent like this.

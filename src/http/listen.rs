@@ -15,7 +15,7 @@ use actix_web::middleware::from_fn;
 use actix_web::web::Data;
 
 use super::app::App;
-use super::{Options, headers, routes};
+use super::{Options, bounds, headers, routes};
 
 /// The name of the local socket in the folder of the data file.
 pub const SOCKET: &str = "bluetick.sock";
@@ -88,7 +88,8 @@ fn bind_local(dir: &Path) -> io::Result<UnixListener> {
 pub fn start(app: Data<App>, listeners: Listeners) -> io::Result<Server> {
     let Options { workers, shutdown_timeout_s, .. } = app.options.clone();
     let factory = move || {
-        actix_web::App::new().app_data(Data::clone(&app)).configure(routes::configure).wrap(from_fn(headers::finish))
+        let app = actix_web::App::new().app_data(Data::clone(&app)).configure(routes::configure);
+        app.wrap(from_fn(bounds::keep)).wrap(from_fn(headers::finish))
     };
     let mut server = HttpServer::new(factory)
         .workers(workers)

@@ -10,6 +10,7 @@ mod audit_log;
 mod auth;
 mod backups;
 mod body;
+mod bounds;
 mod charts;
 mod contacts;
 mod cookie;

@@ -2,20 +2,45 @@
 
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// A value without repeated names, at any depth.
+/// Objects and lists inside each other. What the API reads has three.
+const MAX_DEPTH: usize = 32;
+
+/// A value without repeated names, at any depth, and of no depth that nobody needs.
 #[derive(Debug)]
 pub(super) struct Once(pub(super) Value);
 
 impl<'de> Deserialize<'de> for Once {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Reader).map(Self)
+        Reader { depth: 0 }.deserialize(deserializer).map(Self)
     }
 }
 
-struct Reader;
+/// Reads a value that stands inside so many others.
+#[derive(Clone, Copy)]
+struct Reader {
+    depth: usize,
+}
+
+impl Reader {
+    /// The reader of what stands inside this.
+    fn within<E: Error>(self) -> Result<Self, E> {
+        match self.depth {
+            MAX_DEPTH => Err(E::custom(format!("it is nested deeper than {MAX_DEPTH} levels"))),
+            depth => Ok(Self { depth: depth + 1 }),
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Reader {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
 
 impl<'de> Visitor<'de> for Reader {
     type Value = Value;
@@ -49,18 +74,18 @@ impl<'de> Visitor<'de> for Reader {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<Value, A::Error> {
-        let mut list = Vec::new();
-        while let Some(Once(value)) = values.next_element()? {
+        let (inner, mut list) = (self.within()?, Vec::new());
+        while let Some(value) = values.next_element_seed(inner)? {
             list.push(value);
         }
         Ok(list.into())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<Value, A::Error> {
-        let mut object = Map::new();
-        while let Some((name, Once(value))) = pairs.next_entry::<String, _>()? {
+        let (inner, mut object) = (self.within()?, Map::new());
+        while let Some(name) = pairs.next_key::<String>()? {
             let shown: String = name.chars().take(64).collect();
-            if object.insert(name, value).is_some() {
+            if object.insert(name, pairs.next_value_seed(inner)?).is_some() {
                 return Err(A::Error::custom(format!("{shown} stands there twice")));
             }
         }
@@ -77,6 +102,16 @@ mod tests {
         for json in [r#"{"to":"a","to":"b"}"#, r#"[{"x":{"1":1,"1":1}}]"#] {
             let error = serde_json::from_str::<Once>(json).expect_err(json).to_string();
             assert!(error.contains("stands there twice"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_nested_too_deeply_is_refused() {
+        for (open, close) in [("[", "]"), (r#"{"a":"#, "}")] {
+            let nested = |depth: usize| format!("{}1{}", open.repeat(depth), close.repeat(depth));
+            assert!(serde_json::from_str::<Once>(&nested(MAX_DEPTH)).is_ok());
+            let error = serde_json::from_str::<Once>(&nested(MAX_DEPTH + 1)).expect_err("too deep").to_string();
+            assert!(error.contains("nested deeper than 32 levels"), "{error}");
         }
     }
 

@@ -17,7 +17,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::app::{App, Tally};
-use super::{Options, headers, routes};
+use super::{Options, bounds, headers, routes};
 use crate::archive::Shelf;
 use crate::audit::{Actor, Deed};
 use crate::clock::{Clock, Time};
@@ -78,7 +78,7 @@ impl House {
     /// Sends a request; the body of the answer is still to be read.
     pub(super) async fn respond(&self, request: TestRequest) -> ServiceResponse<BoxBody> {
         let app = actix_web::App::new().app_data(self.app.clone()).configure(routes::configure);
-        let service = init_service(app.wrap(from_fn(headers::finish))).await;
+        let service = init_service(app.wrap(from_fn(bounds::keep)).wrap(from_fn(headers::finish))).await;
         call_service(&service, request.to_request()).await.map_into_boxed_body()
     }
 

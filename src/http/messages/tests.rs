@@ -44,6 +44,8 @@ async fn a_wrong_request_is_refused_by_name_and_stores_nothing() {
         (json(r#"{"to":"+4915100000001","body":"hi","colour":"red"}"#), 422, "invalid_draft"),
         (json(r#"{"to":"+4915100000001","body":"hi","send_at":"soon"}"#), 422, "invalid_draft"),
         (json(&format!(r#"{{"to":"{}"}}"#, "x".repeat(64 * 1024))), 413, "too_large"),
+        (json(&format!(r#"{{"tags":{}{}}}"#, "[".repeat(40), "]".repeat(40))), 400, "invalid_json"),
+        (api(TestRequest::get().uri(&format!("/v1/messages?tag={}", "x".repeat(4_096)))), 414, "uri_too_long"),
         (post().set_payload("{}"), 415, "wrong_content_type"),
         (json("{}").uri("/v1/messages?wait=1h"), 400, "invalid_query"),
         (json("{}").uri("/v1/messages?await=1s"), 400, "invalid_query"),
