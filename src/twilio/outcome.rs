@@ -109,9 +109,11 @@ pub(super) fn error_body(response: &Response) -> Option<ErrorBody> {
     Some(error)
 }
 
-/// JSON is text. The parser looks at that only in what it keeps, so a damaged answer could pass for a whole one.
+/// JSON is text, and Twilio's documents are objects. The parser alone would also take a list for one, value by value, and
+/// looks for text only in what it keeps: damage, or the word of a stranger, could pass for Twilio's.
 fn json<T: DeserializeOwned>(response: &Response) -> Option<T> {
-    serde_json::from_str(std::str::from_utf8(&response.body).ok()?).ok()
+    let text = std::str::from_utf8(&response.body).ok()?;
+    serde_json::from_str(text).ok().filter(|_| text.trim_ascii_start().starts_with('{'))
 }
 
 /// The two fields that prove a message was taken. A key that comes twice makes it unreadable, and so unknown.
@@ -234,6 +236,14 @@ mod tests {
         };
         assert!(is_unknown(&answer(201, &format!(r#"{{"sid":"{SID}","status":"queued","to":"?"}}"#))));
         assert!(is_unknown(&answer(400, r#"{"code":21211,"more_info":"?"}"#)));
+    }
+
+    #[test]
+    fn a_list_is_no_answer_of_twilios_whatever_stands_in_it() {
+        assert!(is_unknown(&answer(201, &format!(r#"["{SID}","queued"]"#))));
+        for body in ["[20]", "[21211]", r#" [21211,"no"]"#] {
+            assert!(is_unknown(&answer(400, body)), "{body}");
+        }
     }
 
     #[test]
