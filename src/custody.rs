@@ -338,7 +338,7 @@ fn keeps_others(snapshot: &Snapshot) -> Result<bool, StoreError> {
             return Ok(true);
         }
     }
-    Ok(false)
+    Ok(snapshot.users()?.iter().any(|user| user.totp.is_some()))
 }
 
 /// Locks the vault of a stopped bluetick by the master key at `path`, made if there is none, with the help of the recovery key.

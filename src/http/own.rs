@@ -14,7 +14,7 @@ use super::fields::Fields;
 use super::sessions::{MAX_BODY, govern};
 use super::users;
 use crate::audit::Deed;
-use crate::keyring::{Secret, Totp, User, password};
+use crate::keyring::{Phone, Secret, Totp, User, password};
 use crate::store::{Act, Ending, Written};
 
 /// A phone that is to show codes.
@@ -49,10 +49,10 @@ pub(super) async fn password(request: HttpRequest, app: Data<App>, payload: Payl
 pub(super) async fn enrol(request: HttpRequest, app: Data<App>) -> Result<Json<EnrolmentView>, Problem> {
     let who = Principal::of(&request);
     let mut user = own(&who)?;
-    let totp = Totp::new(rand::random());
+    let (vault, totp) = (app.custody.vault().await?, Totp::new(rand::random()));
     let view =
         EnrolmentView { secret: totp.text().expose().to_owned(), uri: totp.address(&user.name).expose().to_owned() };
-    user.enrolling = Some(totp);
+    user.enrolling = Some(Phone::keep(&user.name, &totp, &vault, rand::random()));
     keep(&app, &who, user, Ending::None, "user.totp_begun").await?;
     Ok(Json(view))
 }
@@ -65,14 +65,15 @@ pub(super) async fn confirm(request: HttpRequest, app: Data<App>, payload: Paylo
     let code: String = fields.take("code", "a text");
     fields.end()?;
     let mut user = own(&who)?;
-    let Some(mut totp) = user.enrolling.take() else {
+    let Some(mut phone) = user.enrolling.take() else {
         return Err(Problem::new(Code::InvalidUser, "no phone is being enrolled: POST /admin/api/session/totp begins"));
     };
     // The code is taken, so that it does not log anybody in as well.
-    if !totp.step_of(&code, now).is_some_and(|step| totp.take(step)) {
+    let step = open(&app, &user.name, &phone)?.step_of(&code, now);
+    if !step.is_some_and(|step| phone.take(step)) {
         return Err(Problem::new(Code::WrongLogin, "the phone shows another code: is its clock right?"));
     }
-    user.totp = Some(totp);
+    user.totp = Some(phone);
     keep(&app, &who, user, Ending::AllBut(who.visit()?.id), "user.totp_on").await
 }
 
@@ -82,6 +83,13 @@ pub(super) async fn forget(request: HttpRequest, app: Data<App>) -> Result<HttpR
     let mut user = own(&who)?;
     (user.totp, user.enrolling) = (None, None);
     keep(&app, &who, user, Ending::AllBut(who.visit()?.id), "user.totp_off").await
+}
+
+/// What the codes of a phone are made from.
+pub(super) fn open(app: &App, user: &str, phone: &Phone) -> Result<Totp, Problem> {
+    let opened = app.custody.keyring().vault().and_then(|vault| phone.open(user, &vault));
+    let detail = "the secret of the phone does not open: bluetick admin totp-off takes the phone away";
+    opened.ok_or_else(|| Problem::new(Code::VaultLocked, detail))
 }
 
 fn own(who: &Principal) -> Result<User, Problem> {

@@ -12,7 +12,7 @@ use super::app::App;
 use super::auth::{Principal, Visit, is_same};
 use super::error::{Code, Problem};
 use super::fields::Fields;
-use super::{body, cookie};
+use super::{body, cookie, own};
 use crate::audit::Deed;
 use crate::clock::Time;
 use crate::keyring::{Scope, Secret, Session, SessionId, SessionToken, User};
@@ -103,7 +103,7 @@ async fn prove(app: &App, claim: Claim, now: Time) -> Result<(String, Option<Sho
         (Some(_), None) => {
             return Err(Problem::new(Code::TotpNeeded, "type the six digits that your phone shows for bluetick"));
         }
-        (Some(totp), Some(code)) => Some(totp.step_of(&code, now).ok_or_else(wrong)?),
+        (Some(phone), Some(code)) => Some(own::open(app, &user.name, phone)?.step_of(&code, now).ok_or_else(wrong)?),
     };
     let shown = Shown { generation: user.generation, step, rehashed: compared.rehashed };
     Ok((user.name, Some(shown)))
@@ -142,8 +142,9 @@ pub(super) async fn prove_again(
         return if is_it { Ok(None) } else { Err(wrong()) };
     };
     let shown = |step, rehashed| Some(Shown { generation: user.generation, step, rehashed });
-    if let Some(totp) = &user.totp {
-        return Ok(shown(Some(totp.step_of(code, now).ok_or_else(wrong)?), None));
+    if let Some(phone) = &user.totp {
+        let step = own::open(app, &user.name, phone)?.step_of(code, now).ok_or_else(wrong)?;
+        return Ok(shown(Some(step), None));
     }
     let compared = app.reception.compare(Some(user.hash.clone()), password).await?;
     if compared.is_it { Ok(shown(None, compared.rehashed)) } else { Err(wrong()) }

@@ -24,6 +24,6 @@ pub use ring::{Entry, Kind, Met, Ring, State, Unturned, trace};
 pub use scope::{NoScope, Scope, Scopes};
 pub use secret::Secret;
 pub use session::{Session, SessionId, SessionToken, SetupCode};
-pub use totp::Totp;
+pub use totp::{Phone, Totp};
 pub use user::{BadName, MAX_USER_NAME, Role, User};
 pub use vault::{NoKey, Sealed, Vault, VaultKey, Wrapped};

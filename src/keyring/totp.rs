@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha1::Sha1;
 use subtle::ConstantTimeEq;
 
-use super::Secret;
+use super::{Sealed, Secret, Vault};
 use crate::clock::Time;
 
 /// How long one code is shown.
@@ -19,11 +19,57 @@ const DIGITS: usize = 6;
 /// What the letters of a secret are in the address (RFC 4648).
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
-/// A phone's secret, and the last code that was taken from it.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A phone's secret, open in memory, and the last code that was taken from it.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Totp {
     secret: [u8; 20],
     last_step: i64,
+}
+
+/// A phone as it is kept: its secret sealed, and the last code that was taken from it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Phone {
+    sealed: Sealed,
+    last_step: i64,
+}
+
+impl Phone {
+    /// Keeps the phone of this person.
+    pub fn keep(user: &str, totp: &Totp, vault: &Vault, random: [u8; 16]) -> Self {
+        let text = totp.secret.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        Self { sealed: vault.seal(&purpose(user), &Secret::new(text), random), last_step: totp.last_step }
+    }
+
+    /// What its codes are made from; nothing, if it is another's, or this vault does not open it.
+    pub fn open(&self, user: &str, vault: &Vault) -> Option<Totp> {
+        let text = vault.open(&purpose(user), &self.sealed)?;
+        let mut secret = [0; 20];
+        for (byte, at) in secret.iter_mut().zip((0..).step_by(2)) {
+            *byte = u8::from_str_radix(text.expose().get(at..at + 2)?, 16).ok()?;
+        }
+        Some(Totp { secret, last_step: self.last_step })
+    }
+
+    /// The code of this step was taken: neither it nor an earlier one is taken again. Says whether it still could be.
+    #[must_use]
+    pub fn take(&mut self, step: i64) -> bool {
+        let is_new = step > self.last_step;
+        self.last_step = self.last_step.max(step);
+        is_new
+    }
+
+    /// The same, after what was taken by the one that is kept: nothing else, if that is another phone.
+    #[must_use]
+    pub fn after(mut self, kept: Option<&Self>) -> Self {
+        let taken = kept.filter(|kept| kept.sealed == self.sealed).map_or(0, |kept| kept.last_step);
+        self.last_step = self.last_step.max(taken);
+        self
+    }
+}
+
+/// What a sealed secret is bound to.
+fn purpose(user: &str) -> String {
+    format!("totp|{user}")
 }
 
 impl Totp {
@@ -60,22 +106,6 @@ impl Totp {
             let is_it = bool::from(self.code(step).as_bytes().ct_eq(code.as_bytes()));
             if is_it && step > self.last_step { Some(step) } else { found }
         })
-    }
-
-    /// The code of this step was taken: neither it nor an earlier one is taken again. Says whether it still could be.
-    #[must_use]
-    pub fn take(&mut self, step: i64) -> bool {
-        let is_new = step > self.last_step;
-        self.last_step = self.last_step.max(step);
-        is_new
-    }
-
-    /// The same, after what was taken by the one that is kept: nothing else, if that is another phone.
-    #[must_use]
-    pub fn after(mut self, kept: Option<&Self>) -> Self {
-        let taken = kept.filter(|kept| kept.secret == self.secret).map_or(0, |kept| kept.last_step);
-        self.last_step = self.last_step.max(taken);
-        self
     }
 
     /// What the phone shows now.
@@ -123,13 +153,17 @@ mod tests {
 
     #[test]
     fn a_code_is_good_for_a_step_either_way_and_once() {
-        let (mut totp, at) = (Totp::new(*RFC), |second: i64| Time(second * 1_000));
+        let (totp, at) = (Totp::new(*RFC), |second: i64| Time(second * 1_000));
         let code = totp.code(1_000);
         for (second, is_good) in [(29_969, false), (29_970, true), (30_000, true), (30_059, true), (30_060, false)] {
             assert_eq!(totp.step_of(&code, at(second)).is_some(), is_good, "{second}");
         }
         assert_eq!(totp.step_of(&format!(" {} {}", &code[..3], &code[3..]), at(30_000)), Some(1_000));
-        assert!(totp.take(1_000) && !totp.take(1_000) && !totp.take(999));
+        let vault = Vault::new([1; 32]);
+        let mut phone = Phone::keep("anna", &totp, &vault, [2; 16]);
+        assert!(phone.take(1_000) && !phone.take(1_000) && !phone.take(999));
+        assert!(phone.open("bert", &vault).is_none() && phone.open("anna", &Vault::new([3; 32])).is_none());
+        let totp = phone.open("anna", &vault).expect("their own vault");
         assert_eq!(totp.step_of(&code, at(30_000)), None, "it was taken");
         assert_eq!(totp.step_of(&totp.shown(at(29_999)), at(30_000)), None, "and so was what came before it");
         assert!(totp.step_of(&totp.code(1_001), at(30_000)).is_some());
@@ -139,13 +173,15 @@ mod tests {
     }
 
     #[test]
-    fn what_was_taken_meanwhile_stays_taken_and_another_phone_begins_anew() {
-        let (before, mut kept) = (Totp::new(*RFC), Totp::new(*RFC));
+    fn what_was_taken_stays_taken_whatever_is_changed_about_the_person_meanwhile() {
+        let vault = Vault::new([1; 32]);
+        let phone = |secret: [u8; 20], random| Phone::keep("anna", &Totp::new(secret), &vault, [random; 16]);
+        let (before, mut kept) = (phone(*RFC, 2), phone(*RFC, 2));
         assert!(kept.take(1_000));
-        let after = before.after(Some(&kept));
+        let after = before.after(Some(&kept)).open("anna", &vault).expect("their own vault");
         assert_eq!(after.step_of(&after.code(1_000), Time(30_000_000)), None);
-        let other = Totp::new([1; 20]).after(Some(&kept));
-        assert_eq!(other.step_of(&other.code(1_000), Time(30_000_000)), Some(1_000));
+        let other = phone([1; 20], 3).after(Some(&kept)).open("anna", &vault).expect("their own vault");
+        assert!(other.step_of(&other.code(1_000), Time(30_000_000)).is_some(), "another phone begins anew");
     }
 
     #[test]

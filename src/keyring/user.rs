@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Hash, Scope, Scopes, Totp};
+use super::{Hash, Phone, Scope, Scopes};
 use crate::clock::Time;
 
 /// Longest name.
@@ -81,9 +81,9 @@ pub struct User {
     /// What is kept of the password.
     pub hash: Hash,
     /// The phone whose codes are asked for.
-    pub totp: Option<Totp>,
+    pub totp: Option<Phone>,
     /// A phone that has not proved itself yet.
-    pub enrolling: Option<Totp>,
+    pub enrolling: Option<Phone>,
 }
 
 /// A name that cannot be one.

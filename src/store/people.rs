@@ -109,6 +109,20 @@ fn take(batch: &mut Batch<'_>, name: &str, shown: Shown, is_login: bool) -> Resu
     Ok(is_right)
 }
 
+/// Nobody is asked for the code of a phone any more: what those were made from opens no longer.
+pub(super) fn forget_phones(batch: &mut Batch<'_>) -> Result<(), StoreError> {
+    let mut users = Vec::new();
+    for row in batch.tables.users.open()?.iter()? {
+        let user = user_in(row?.1.value())?;
+        users.extend((user.totp.is_some() || user.enrolling.is_some()).then_some(user));
+    }
+    for user in users {
+        let user = User { totp: None, enrolling: None, generation: user.generation + 1, ..user };
+        batch.tables.users.open()?.insert(user.name.as_str(), written(&user).as_slice())?;
+    }
+    Ok(())
+}
+
 /// Ends sessions; says whether there were any.
 pub(super) fn end(batch: &mut Batch<'_>, which: &Sessions) -> Result<bool, StoreError> {
     let ended = match which {

@@ -9,6 +9,7 @@ use super::StoreError;
 use super::batch::Batch;
 use super::codec::{decode, encode};
 use super::commit::INSTANCE;
+use super::people;
 use super::read::Snapshot;
 use super::tables;
 use crate::audit::Actor;
@@ -105,6 +106,7 @@ pub(super) fn give_up(batch: &mut Batch<'_>) -> Result<bool, StoreError> {
     for (key, entry) in lost {
         table.insert(key, encode(&entry).as_slice())?;
     }
+    people::forget_phones(batch)?;
     let meta = batch.tables.meta.open()?;
     meta.remove(ROTATION)?;
     Ok(meta.remove(LOCKS)?.is_some())

@@ -6,7 +6,7 @@ use actix_web::test::TestRequest;
 use serde_json::{Value, json};
 
 use super::super::testing::{Answer, House};
-use crate::keyring::{Hash, Role, Secret, Totp, User};
+use crate::keyring::{Hash, Phone, Role, Secret, Totp, User};
 use crate::store::{Act, Ending, Govern, Write, Written};
 
 const PASSWORD: &str = "correct horse battery staple";
@@ -28,7 +28,9 @@ async fn house() -> House {
     let hash = Hash::of(&Secret::new(PASSWORD), [1; 16]);
     let now = house.app.clock.now();
     enter(&house, User::new("anna", Role::Admin, true, hash.clone(), now)).await;
-    let otto = User { totp: Some(Totp::new(PHONE)), ..User::new("otto", Role::Viewer, false, hash, now) };
+    let vault = house.app.custody.vault().await.expect("a vault");
+    let phone = Phone::keep("otto", &Totp::new(PHONE), &vault, [2; 16]);
+    let otto = User { totp: Some(phone), ..User::new("otto", Role::Viewer, false, hash, now) };
     enter(&house, otto).await;
     house
 }

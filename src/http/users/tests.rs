@@ -92,7 +92,9 @@ async fn a_phone_counts_once_it_has_shown_a_code_and_until_it_is_lost() {
     let wrong = with(&house, &anna, "PUT", "/session/totp", &json!({"code": "12345"})).await;
     assert_eq!(wrong.problem(), (401, "wrong_login".into()));
     let user = house.app.store.read().and_then(|snapshot| snapshot.user("anna")).expect("read").expect("anna");
-    let right = json!({"code": user.enrolling.expect("a phone").shown(house.app.clock.now())});
+    let (phone, vault) = (user.enrolling.expect("a phone"), house.app.custody.keyring().vault().expect("a vault"));
+    let phone = phone.open("anna", &vault).expect("it is hers");
+    let right = json!({"code": phone.shown(house.app.clock.now())});
     assert_eq!(with(&house, &anna, "PUT", "/session/totp", &right).await.status.as_u16(), 204);
     assert!(log_in(&house, "anna", PASSWORD).await.is_none(), "from now on it is asked for");
     assert!(is_in(&house, &anna).await);
