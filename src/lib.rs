@@ -35,7 +35,7 @@
 //! | [`custody`] | the master key's file, the vault it opens, and the one way to change a secret | – |
 //! | [`twilio`] | client, wire format, signature, webhook, the doctor who says why a signature is wrong, outcome, transport | hmac, sha1, reqwest |
 //! | [`jobs`] | one loop, one file per job: send, archive, retention, reconcile (with `evidence`, which of Twilio's messages are ours, `listen`, what people wrote, and `adopt`, what was sent while a restored store knew nothing); `chores` does what is periodic, one thing after the other, and `alarm` wakes it | tokio-cron-scheduler |
-//! | [`http`] | every route on one page; webhooks, messages, metrics, events, log-ins, pages, charts, one error table | actix-web, rust-embed, charts-rs |
+//! | [`http`] | every route on one page; TLS, whose address it is, how often; webhooks, messages, metrics, events, log-ins, pages, charts, one error table | actix-web, rust-embed, charts-rs |
 //! | [`emulator`] | a small, strict, forgetful Twilio that misbehaves by script; the only fake in the house | actix-web |
 //!
 //! # The ideas that carry the house

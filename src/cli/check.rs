@@ -7,7 +7,9 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::exit::{Answer, Code, Trouble};
-use crate::config::{self, Config, Place, Problem};
+use crate::clock::Clock;
+use crate::config::{self, Config, ConfigError, Place, Problem};
+use crate::http::{BadCertificate, Certificate};
 
 /// What to look at.
 #[derive(Clone, Debug, Default, Args)]
@@ -26,7 +28,7 @@ pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> anyhow::Result<Answe
     let name = file
         .as_ref()
         .map_or("no file, only defaults and the environment".to_owned(), |file| file.display().to_string());
-    let config = Config::load(args.config.as_deref());
+    let config = Config::load(args.config.as_deref()).and_then(with_certificate);
     if args.json {
         let problems: Vec<_> = config.as_ref().err().iter().flat_map(|error| &error.0).map(problem).collect();
         let warnings = config.as_ref().map(Config::warnings).unwrap_or_default();
@@ -39,6 +41,13 @@ pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> anyhow::Result<Answe
         writeln!(out, "  note: {warning}")?;
     }
     Ok(Answer::Yes)
+}
+
+/// What `serve` reads besides: only it and this command need to be allowed to.
+fn with_certificate(config: Config) -> Result<Config, ConfigError> {
+    let wrong = |error: BadCertificate| ConfigError(vec![Problem { place: Place::Nowhere, detail: error.to_string() }]);
+    Certificate::load(&config.http, Clock::System.now()).map_err(wrong)?;
+    Ok(config)
 }
 
 /// Where it is wrong, for programs, and how a person is told.

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use crate::config::ConfigError;
 use crate::custody::CustodyError;
+use crate::http::BadCertificate;
 use crate::serve::DiskFailed;
 use crate::store::StoreError;
 
@@ -115,7 +116,7 @@ impl Code {
         if error.chain().filter_map(|error| error.downcast_ref()).any(is_in_use) {
             return Self::Unavailable;
         }
-        if any(|error| error.is::<ConfigError>()) {
+        if any(|error| error.is::<ConfigError>() || error.is::<BadCertificate>()) {
             return Self::Configuration;
         }
         if any(|error| error.is::<DiskFailed>() || error.is::<io::Error>()) { Self::Disk } else { Self::Software }
@@ -158,6 +159,7 @@ mod tests {
         assert_eq!(code(StoreError::Disk("torn".into())), Code::Disk);
         assert_eq!(code(StoreError::Taken), Code::Unavailable);
         assert_eq!(code(ConfigError(Vec::new())), Code::Configuration);
+        assert_eq!(code(BadCertificate::NoKey("key.pem".into())), Code::Configuration);
         assert_eq!((code(io::Error::other("disk")), code(DiskFailed)), (Code::Disk, Code::Disk));
         assert_eq!(Code::of(&anyhow::anyhow!("odd")), Code::Software);
     }

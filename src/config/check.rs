@@ -7,6 +7,7 @@ use reqwest::Url;
 
 use super::{Config, Mode};
 use crate::clock::Clock;
+use crate::http;
 use crate::keyring::VaultKey;
 use crate::message::Address;
 use crate::timetable::Timetable;
@@ -23,6 +24,7 @@ pub(super) fn all(config: &Config) -> Vec<Flaw> {
     let mut flaws = Flaws(Vec::new());
     flaws.public_url(config);
     flaws.listen(config);
+    flaws.transport(config);
     flaws.account(config);
     flaws.senders(config);
     flaws.schedule(config);
@@ -132,6 +134,27 @@ impl Flaws {
             "http.api_key",
             address.ip().is_loopback() || http.api_key.is_some(),
             &format!("http.api_key must be set when http.listen is open to the network ({})", http.listen),
+        );
+    }
+
+    fn transport(&mut self, config: &Config) {
+        let http = &config.http;
+        match http.check_transport() {
+            Err(error @ http::BadOptions::HalfEncrypted { has, .. }) => {
+                self.add(&format!("http.{has}"), error.to_string())
+            }
+            Err(error) => self.add("http.trusted_proxies", error.to_string()),
+            Ok(()) => {}
+        }
+        let is_hidden = http.is_encrypted() || !http.trusted_proxies.is_empty() || http.is_loopback_only();
+        self.check(
+            "http.listen",
+            config.mode != Mode::Live || is_hidden,
+            &format!(
+                "http.listen ({}) is open to the network without TLS, which live mode refuses: set http.tls_cert_file and \
+                 http.tls_key_file, or name the proxy that ends TLS in http.trusted_proxies, or listen on 127.0.0.1",
+                http.listen
+            ),
         );
     }
 

@@ -71,7 +71,25 @@ pub(super) static KEYS: &[Key] = &[
         "\"sandbox\" to try things out, with Twilio's sandbox or the emulator; \"live\" for customers: then everything that\n\
          could lose messages or trust is refused at start.",
     ),
-    key("http.listen", "Address and port of the API, the pages and the webhooks. Let a proxy in front of it end TLS."),
+    key(
+        "http.listen",
+        "Address and port of the API, the pages and the webhooks. Either a proxy in front of it ends TLS, or bluetick does,\n\
+         with http.tls_cert_file and http.tls_key_file.",
+    ),
+    key(
+        "http.tls_cert_file",
+        "The certificate for HTTPS, as PEM: the server's own first, then those between it and its root. Looked at again every\n\
+         minute and at SIGHUP, so that a renewed one is used without a restart.",
+    )
+    .example("\"/etc/bluetick/tls/fullchain.pem\""),
+    key("http.tls_key_file", "The certificate's key, as PEM without a passphrase.")
+        .example("\"/etc/bluetick/tls/privkey.pem\""),
+    key(
+        "http.trusted_proxies",
+        "Addresses and networks of the proxies in front: what they say in X-Forwarded-For and X-Forwarded-Proto is believed.\n\
+         Where http.listen is on loopback, this machine is trusted without being named.",
+    )
+    .example("[\"10.0.0.0/8\", \"192.0.2.7\"]"),
     key(
         "http.api_key",
         "What the team's app sends as \"Authorization: Bearer …\". Without it /v1 is closed to the network.",
@@ -86,6 +104,12 @@ pub(super) static KEYS: &[Key] = &[
     key("http.admin_password", "Their password; it is not kept anywhere else. Without it only users log in.")
         .secret()
         .example("\"another-long-random-text\""),
+    key(
+        "http.rate_per_s",
+        "Requests a second that each API key, and each person, may make over the network, and twice as many at once (0 to\n\
+         100000; 0 for any number). Beyond that they are answered 429. The local socket is never limited.",
+    )
+    .between(0.0, 100_000.0),
     key("http.workers", "Threads that answer requests (1 to 64).").between(1.0, 64.0),
     key("http.shutdown_timeout_s", "Seconds that requests under way may still take when bluetick stops (0 to 300).")
         .between(0.0, 300.0),

@@ -333,6 +333,11 @@ fn live_mode_refuses_what_would_lose_messages_or_trust() {
     2 | public_url = "http://my_host.example/?x=1"
       |              ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
 
+    c.toml:4:10: http.listen (0.0.0.0:8080) is open to the network without TLS, which live mode refuses: set http.tls_cert_file and http.tls_key_file, or name the proxy that ends TLS in http.trusted_proxies, or listen on 127.0.0.1
+      |
+    4 | listen = "0.0.0.0:8080"
+      |          ^^^^^^^^^^^^^^
+
     c.toml:6:11: twilio.api_url must begin with https:// in live mode: the auth token would travel in clear
       |
     6 | api_url = "http://127.0.0.1:4010"
@@ -345,9 +350,38 @@ fn live_mode_refuses_what_would_lose_messages_or_trust() {
 }
 
 #[test]
+fn layer_1_transport_live_mode_does_not_start_in_clear() {
+    let refused = |http: &str| {
+        let text = format!(
+            "mode = \"live\"\npublic_url = \"https://wa.example.com\"\n\
+             [http]\napi_key = \"k\"\nadmin_password = \"p\"\n{http}\n\
+             [twilio]\naccount_sid = \"AC00000000000000000000000000000001\"\nauth_token = \"t\"\n"
+        );
+        load("clear", &text, &[]).err().map(|error| error.to_string())
+    };
+    let open = "listen = \"0.0.0.0:8080\"";
+    let said = refused(open).expect("in clear");
+    assert!(said.contains("open to the network without TLS") && said.contains("http.trusted_proxies"), "{said}");
+    let fine = [
+        "listen = \"127.0.0.1:8080\"".to_owned(),
+        "listen = \"[::1]:8080\"".to_owned(),
+        format!("{open}\ntls_cert_file = \"c.pem\"\ntls_key_file = \"k.pem\""),
+        format!("{open}\ntrusted_proxies = [\"10.0.0.0/8\"]"),
+    ];
+    for http in fine {
+        assert_eq!(refused(&http), None, "{http}");
+    }
+    let half = refused(&format!("{open}\ntls_cert_file = \"c.pem\"")).expect("half");
+    assert!(half.contains("http.tls_cert_file is set and http.tls_key_file is not"), "{half}");
+    let wrong = refused(&format!("{open}\ntrusted_proxies = [\"10.0.0.0/8\", \"caddy\"]")).expect("no network");
+    assert!(wrong.contains("\"caddy\", which is no network: write 10.0.0.0/8"), "{wrong}");
+}
+
+#[test]
 fn a_whole_live_configuration_is_accepted() {
     let text = "mode = \"live\"\npublic_url = \"https://wa.example.com/hooks\"\n\
                 [http]\nlisten = \"0.0.0.0:8080\"\napi_key = \"k\"\nadmin_password = \"p\"\n\
+                trusted_proxies = [\"10.0.0.0/8\"]\n\
                 [twilio]\naccount_sid = \"AC00000000000000000000000000000001\"\nauth_token = \"t\"\n\
                 from = \"whatsapp:+15550001111\"\n\
                 [[senders]]\naddress = \"whatsapp:+15550001111\"\nrate_per_s = 20.0\n";

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::watch;
 
 use super::Options;
+use super::client::Proxies;
+use super::limits::Limits;
 use super::reception::Reception;
 use super::usage::Usage;
 use crate::alert::Board;
@@ -34,6 +36,10 @@ pub struct App {
     pub clock: Clock,
     /// The `[http]` section.
     pub options: Options,
+    /// The proxies that are believed about whom they speak for.
+    pub proxies: Proxies,
+    /// How often somebody may fail, or ask.
+    pub limits: Limits,
     /// Who sends when a draft does not say.
     pub default_from: Option<Address>,
     /// Where Twilio reaches us.
@@ -69,6 +75,11 @@ pub struct App {
 }
 
 impl App {
+    /// Whether messages reach customers.
+    pub fn is_live(&self) -> bool {
+        self.mode == "live"
+    }
+
     /// Messages a second that this sender may send.
     pub fn rate(&self, sender: &str) -> f64 {
         self.rates.get(sender).copied().unwrap_or(self.default_rate)

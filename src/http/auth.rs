@@ -201,6 +201,7 @@ async fn pass<B: MessageBody>(
         let now = app(&request).map(|app| app.clock.now());
         may(&who, &right, now).map(|()| Principal { actor, ..who })
     });
+    let checked = limited(&request, checked);
     match checked {
         Ok(who) => {
             let noted = right.ok().flatten().filter(|right| right.record == Record::Audit);
@@ -222,6 +223,20 @@ async fn pass<B: MessageBody>(
             Ok(response.map_into_right_body())
         }
     }
+}
+
+/// The same, unless they ask too often.
+fn limited(request: &ServiceRequest, who: Result<Principal, Stop>) -> Result<Principal, Stop> {
+    let Some(app) = app(request) else { return who };
+    let (client, now) = (app.client(request.request()), app.clock.now());
+    let counted = match &who {
+        // Whoever nobody is asked to prove is counted by where they are: strangers must not use up what others may do.
+        Ok(who) if who.name.is_empty() => app.limits.stranger(client, now),
+        Ok(who) => app.limits.request(client, &who.name, now),
+        Err(Stop::Stranger(..)) => app.limits.stranger(client, now),
+        Err(Stop::Forbidden(_)) => Ok(()),
+    };
+    counted.map_or_else(|wait| Err(Stop::Forbidden(wait.into())), |()| who)
 }
 
 /// What the route needs: nothing, if it is a page or no route at all; a refusal, if nobody has said what it needs.
@@ -276,7 +291,7 @@ fn address(request: &ServiceRequest) -> Option<IpAddr> {
 
 /// The same for a handler.
 pub(super) fn peer(request: &HttpRequest) -> Option<IpAddr> {
-    request.peer_addr().map(|peer| peer.ip().to_canonical())
+    Some(request.app_data::<Data<App>>()?.client(request)?.0)
 }
 
 fn local(request: &ServiceRequest) -> Option<Principal> {

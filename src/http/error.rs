@@ -12,6 +12,7 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::limits::RetryAfter;
 use crate::message::Flaw;
 use crate::store::StoreError;
 use crate::twilio::webhook::Refusal;
@@ -67,6 +68,8 @@ codes! {
     StepUpNeeded = "step_up_needed" 403 "Show once more who you are";
     /// Somebody we know, who may not do that.
     Forbidden = "forbidden" 403 "This is not allowed";
+    /// In live mode, a request that came unencrypted.
+    HttpsRequired = "https_required" 403 "This is served over HTTPS only";
     /// Another site asks in a person's name.
     CrossSite = "cross_site" 403 "The request came from another site";
     /// A webhook nobody signed.
@@ -127,6 +130,8 @@ codes! {
     InvalidOptOut = "invalid_opt_out" 422 "The opt-out is not valid";
     /// The key stands for another request.
     IdempotencyKeyReused = "idempotency_key_reused" 422 "The Idempotency-Key was used for another request";
+    /// Too often.
+    RateLimited = "rate_limited" 429 "Too many requests";
     /// Our own fault.
     Internal = "internal" 500 "bluetick failed";
     /// Too much at once.
@@ -156,6 +161,8 @@ pub struct Problem {
     pub detail: String,
     /// One entry for each field that is wrong.
     pub errors: Vec<FieldError>,
+    /// In how many seconds to come again, where that is known better than by the code.
+    pub wait_s: Option<u64>,
 }
 
 /// One thing that is wrong with one field.
@@ -195,7 +202,7 @@ pub(super) struct ProblemBody {
 impl Problem {
     /// A problem with a sentence about it.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), errors: Vec::new() }
+        Self { code, detail: detail.into(), errors: Vec::new(), wait_s: None }
     }
 
     /// A problem with one field.
@@ -206,7 +213,7 @@ impl Problem {
     /// A problem with several fields.
     pub fn fields(code: Code, errors: Vec<FieldError>) -> Self {
         let sentences: Vec<_> = errors.iter().map(|error| format!("{}: {}", error.field, error.detail)).collect();
-        Self { code, detail: sentences.join("; "), errors }
+        Self { errors, ..Self::new(code, sentences.join("; ")) }
     }
 
     /// A parameter of the query that cannot be understood.
@@ -268,8 +275,9 @@ impl Problem {
     }
 
     /// In how many seconds to come again, if that may help.
-    fn retry_after_s(&self) -> Option<u8> {
+    fn retry_after_s(&self) -> Option<u64> {
         match self.code {
+            Code::RateLimited => self.wait_s,
             Code::Busy => Some(1),
             Code::Stopping | Code::StorageFull | Code::StorageFailed | Code::NotConfigured => Some(5),
             _ => None,
@@ -316,6 +324,12 @@ impl From<StoreError> for Problem {
                 Self::new(Code::StorageFailed, "nothing was stored; the log says what is wrong with the disk")
             }
         }
+    }
+}
+
+impl From<RetryAfter> for Problem {
+    fn from(wait: RetryAfter) -> Self {
+        Self { wait_s: Some(wait.seconds), ..Self::new(Code::RateLimited, wait.to_string()) }
     }
 }
 

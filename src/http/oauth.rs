@@ -73,6 +73,7 @@ pub(super) async fn token(request: HttpRequest, app: Data<App>, payload: Payload
         Err(Refused::Token(status, error)) => {
             let mut answer = HttpResponse::build(status);
             if status == StatusCode::UNAUTHORIZED {
+                app.limits.stranger(app.client(&request), app.clock.now())?;
                 answer.insert_header((WWW_AUTHENTICATE, "Basic realm=\"bluetick\""));
             }
             Ok(answer.json(error))

@@ -115,6 +115,10 @@ impl Modify for Operations {
                     let lesser = ResponseBuilder::new().description("The key lacks a scope");
                     let lesser = lesser.content("application/json", problem).build();
                     operation.responses.responses.entry("403".into()).or_insert_with(|| lesser.into());
+                    let problem = Content::new(Some(Ref::from_schema_name("Problem")));
+                    let often = ResponseBuilder::new().description("Too often: Retry-After says when to come again");
+                    let often = often.content("application/json", problem).build();
+                    operation.responses.responses.insert("429".into(), often.into());
                 }
                 operation.responses.responses.values_mut().for_each(name_problem);
             }

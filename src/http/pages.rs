@@ -123,6 +123,58 @@ mod tests {
         assert_eq!(other.status(), StatusCode::OK);
     }
 
+    /// Every way we know to write "up", in front of every file that somebody might want: none is answered with one.
+    #[actix_web::test]
+    async fn layer_5_input_no_path_of_500_leads_to_a_disk() {
+        let service = init_service(App::new().configure(routes)).await;
+        let ups = [
+            "..",
+            "%2e%2e",
+            "%252e%252e",
+            "..%00",
+            ".%2e",
+            "%2e.",
+            "....",
+            "..;",
+            "%c0%ae%c0%ae",
+            "%uff0e%uff0e",
+            "..%5c",
+            "..%2f",
+            "%2e%2e%2f",
+            "%2e%2e%5c",
+            "..%252f",
+            "..%c0%af",
+            "..%ef%bc%8f",
+            "..%01",
+            "..%0d%0a",
+            "~",
+            ".",
+            "%20..",
+            "..%20",
+        ];
+        let files =
+            ["etc/passwd", "Cargo.toml", "config.toml", "data/bluetick.redb", "master.key", "proc/self/environ"];
+        let mut tried = 0;
+        for (up, file) in ups.iter().flat_map(|up| files.iter().map(move |file| (up, file))) {
+            for target in [
+                format!("/static/{up}/{up}/{file}"),
+                format!("/static/{up}%2f{up}%2f{}", file.replace('/', "%2f")),
+                format!("/static/{up}{file}"),
+                format!("/static//{up}/{file}"),
+                format!("/{up}/{file}"),
+            ] {
+                // What is no URL at all never comes this far.
+                if target.parse::<actix_web::http::Uri>().is_err() {
+                    continue;
+                }
+                tried += 1;
+                let answer = call_service(&service, TestRequest::get().uri(&target).to_request()).await;
+                assert!(answer.status().is_client_error(), "{target}: {}", answer.status());
+            }
+        }
+        assert!(tried >= 500, "{tried}");
+    }
+
     #[actix_web::test]
     async fn no_path_leads_out_of_the_folder() {
         let service = init_service(App::new().configure(routes)).await;

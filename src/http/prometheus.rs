@@ -18,6 +18,7 @@ use prometheus_client::registry::Registry;
 
 use super::app::App;
 use super::error::{Code, Problem};
+use super::limits::Limit;
 use super::pauses::{self, PauseView};
 use crate::clock::Time;
 use crate::keyring::Kind;
@@ -82,6 +83,7 @@ struct Scrape {
     streams: i64,
     last_event: u64,
     tallies: [(&'static str, &'static str, u64); 3],
+    held_up: [(&'static str, u64); 4],
     alerts: BTreeMap<&'static str, bool>,
     paused: Vec<(String, i64)>,
     /// Days until each secret is due.
@@ -109,6 +111,7 @@ impl Scrape {
                 ("callbacks", "Signed webhooks that were stored since the start", app.tally.callbacks.total()),
                 ("callbacks_refused", "Webhooks that were refused since the start", app.tally.refused.total()),
             ],
+            held_up: Limit::ALL.map(|limit| (limit.as_str(), app.limits.held_up(limit))),
             secrets: due_in_days(app, &snapshot, now)?,
             paused: pauses::active(&snapshot)?.into_iter().map(PauseView::into_waiting).collect(),
             alerts: app.board.all().into_iter().map(|alert| (alert.code, alert.is_blocking)).collect(),
@@ -187,6 +190,12 @@ impl Collector for Scrape {
         for (name, help, count) in self.tallies {
             one(out, name, help, &ConstCounter::new(count))?;
         }
+        family(
+            out,
+            "requests_limited",
+            "Requests that were answered 429, by what there was too much of",
+            self.held_up.iter().map(|(limit, count)| ([("limit", *limit)], ConstCounter::new(*count))),
+        )?;
         one(out, "events", "Events that were told", &ConstCounter::new(self.last_event))?;
         one(
             out,

@@ -74,7 +74,16 @@ struct Claim {
 pub(super) async fn open(request: HttpRequest, app: Data<App>, payload: Payload) -> Result<HttpResponse, Problem> {
     let (who, now) = (Principal::of(&request), app.clock.now());
     let claim = claim(&body::json(&request, payload, MAX_BODY).await?)?;
-    let (name, shown) = prove(&app, claim, now).await?;
+    let (client, account) = (app.client(&request), claim.user.clone());
+    app.limits.login(client, &account, now)?;
+    let proven = prove(&app, claim, now).await;
+    match &proven {
+        Ok(_) => app.limits.login_succeeded(client, &account),
+        // Whoever is asked for a code had the password right; a broken store is nobody's guess.
+        Err(problem) if problem.code == Code::WrongLogin => app.limits.login_failed(client, &account, app.clock.now()),
+        Err(_) => {}
+    }
+    let (name, shown) = proven?;
     let address = who.actor.address.clone();
     let session = Session::new(&name, shown.is_none(), address, &agent(&request), now);
     // A session that this browser had ends, whoever's it was: what somebody planted there is worth nothing.
@@ -122,7 +131,14 @@ pub(super) async fn step_up(request: HttpRequest, app: Data<App>, payload: Paylo
     let (password, code): (String, String) = (fields.take("password", "a text"), fields.take("code", "a text"));
     fields.end()?;
     let visit = who.visit()?;
-    let shown = prove_again(&app, visit, Secret::new(password), &code, now).await?;
+    let (client, account) = (app.client(&request), visit.session.user.as_str());
+    app.limits.login(client, account, now)?;
+    let shown = prove_again(&app, visit, Secret::new(password), &code, now).await;
+    match &shown {
+        Ok(_) => app.limits.login_succeeded(client, account),
+        Err(_) => app.limits.login_failed(client, account, app.clock.now()),
+    }
+    let shown = shown?;
     let session = Session { proven_at: now, ..visit.session.clone() };
     let deed = Deed::new("session.proven", visit.id.to_string(), "");
     grant(&app, &who, session, Before::GoesOn(visit.id), shown, deed).await

@@ -17,7 +17,9 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::app::{App, Tally};
-use super::{Options, bounds, headers, routes};
+use super::client::Proxies;
+use super::limits::Limits;
+use super::{Options, bounds, headers, routes, transport};
 use crate::archive::Shelf;
 use crate::audit::{Actor, Deed};
 use crate::clock::{Clock, Time};
@@ -78,7 +80,8 @@ impl House {
     /// Sends a request; the body of the answer is still to be read.
     pub(super) async fn respond(&self, request: TestRequest) -> ServiceResponse<BoxBody> {
         let app = actix_web::App::new().app_data(self.app.clone()).configure(routes::configure);
-        let service = init_service(app.wrap(from_fn(bounds::keep)).wrap(from_fn(headers::finish))).await;
+        let app = app.wrap(from_fn(transport::enforce)).wrap(from_fn(bounds::keep)).wrap(from_fn(headers::finish));
+        let service = init_service(app).await;
         call_service(&service, request.to_request()).await.map_into_boxed_body()
     }
 
@@ -220,6 +223,8 @@ fn app(store: store::Handle, custody: Arc<Custody>, dir: PathBuf) -> App {
         board: Default::default(),
         clock,
         options: Options { api_key: Some("key".into()), admin_password: Some("secret".into()), ..Options::default() },
+        proxies: Proxies::of(&Options::default()).expect("the defaults are fine"),
+        limits: Limits::new(&Options::default()),
         default_from: Some(SENDER.parse().expect("an address")),
         public_url: Some(PUBLIC_URL.into()),
         mode: "demo".into(),

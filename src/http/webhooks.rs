@@ -17,7 +17,7 @@ use super::quarantine;
 use crate::clock::Time;
 use crate::message::{AttemptId, Source, Word};
 use crate::store::{Inbound, Report, Write};
-use crate::twilio::webhook::{Request, Verified, Webhook};
+use crate::twilio::webhook::{Refusal, Request, Verified, Webhook};
 use crate::twilio::wire::{InboundMessage, MAX_FORM_BYTES, StatusCallback};
 
 /// No answer to the person: bluetick only takes note.
@@ -97,7 +97,13 @@ async fn open(request: &HttpRequest, app: &Data<App>, payload: Payload) -> Resul
         body: &body,
         signature: text(SIGNATURE),
     };
+    // What is signed is never held up: only what is not is counted, and nothing of it is kept when there is too much.
     webhook.open(asked, app.clock.now()).map_err(|refusal| {
+        if refusal != Refusal::OtherAccount
+            && let Err(wait) = app.limits.bad_signature(app.client(request), app.clock.now())
+        {
+            return wait.into();
+        }
         quarantine::keep(app, request, &body, refusal);
         refusal.into()
     })

@@ -4,6 +4,7 @@
 //! the doors, and closes the store last.
 
 mod demo;
+mod renewal;
 mod traffic;
 
 use std::collections::BTreeMap;
@@ -24,7 +25,7 @@ use crate::cli::{self, EmulateArgs, Migration};
 use crate::clock::Clock;
 use crate::config::{Config, Mode};
 use crate::custody::Custody;
-use crate::http::{self, App, Listeners, Tally};
+use crate::http::{self, App, Certificate, Limits, Listeners, Proxies, Tally};
 use crate::jobs::chores::{self, Chore, Task};
 use crate::jobs::{reconcile, rotation, send};
 use crate::keyring::Keyring;
@@ -51,9 +52,10 @@ const WATCH: Duration = Duration::from_millis(250);
 /// Runs until a signal says to stop.
 pub fn serve(config: Config) -> anyhow::Result<()> {
     actix_web::rt::System::new().block_on(async {
+        let certificate = Certificate::load(&config.http, Clock::System.now())?;
         bring_forward(&config)?;
         let opened = store::start(&config.store, shelf(&config), config.policy(), Clock::System)?;
-        let listeners = listen(&config)?;
+        let listeners = listen(&config)?.encrypted(certificate);
         let house = House::start(config, opened, listeners).await?;
         println!("bluetick is ready at {}", house.url);
         welcome(&house)?;
@@ -131,15 +133,19 @@ impl House {
         let board = Board::default();
         let secrets = config.twilio.secrets();
         let custody = Arc::new(Custody::open(&store, &config.secrets, &config.store.dir, secrets).await?);
-        let url = format!("http://{}", listeners.address()?);
+        let (url, certificate) = (listeners.url()?, listeners.certificate());
         let socket = config.store.dir.join(http::SOCKET);
         let (stop, stopped) = watch::channel(false);
         let chores = chores(&config, &custody)?;
-        let app = Data::new(app(&config, &chores, &store, &custody, &board, &clock));
+        let app = Data::new(app(&config, &chores, &store, &custody, &board, &clock)?);
         let server = http::start(Data::clone(&app), listeners)?;
         let handle = server.handle();
         let served = actix_web::rt::spawn(server);
         let mut jobs = Vec::new();
+        if let Some(certificate) = certificate {
+            let renewal = renewal::Job::new(certificate, clock.clone(), board.clone());
+            jobs.push(actix_web::rt::spawn(renewal.run(signal(SignalKind::hangup())?, stopped.clone())));
+        }
         let job = chores::Job {
             store: store.clone(),
             clock: clock.clone(),
@@ -322,7 +328,14 @@ fn chores(config: &Config, custody: &Arc<Custody>) -> anyhow::Result<Vec<Chore>>
     tasks.into_iter().map(|(line, task)| Ok(Chore { timetable: Timetable::read(line)?, task })).collect()
 }
 
-fn app(config: &Config, chores: &[Chore], store: &Handle, custody: &Arc<Custody>, board: &Board, clock: &Clock) -> App {
+fn app(
+    config: &Config,
+    chores: &[Chore],
+    store: &Handle,
+    custody: &Arc<Custody>,
+    board: &Board,
+    clock: &Clock,
+) -> anyhow::Result<App> {
     let has_account = !config.twilio.account_sid.is_empty();
     let webhook = config.public_url.as_ref().filter(|_| has_account).map(|url| Webhook {
         public_url: url.clone(),
@@ -330,12 +343,14 @@ fn app(config: &Config, chores: &[Chore], store: &Handle, custody: &Arc<Custody>
         keyring: custody.keyring().clone(),
     });
     let rates = config.senders.iter().filter_map(|sender| Some((spoken(&sender.address).ok()?, sender.rate_per_s)));
-    App {
+    Ok(App {
         store: store.clone(),
         webhook,
         custody: Arc::clone(custody),
         board: board.clone(),
         clock: clock.clone(),
+        proxies: Proxies::of(&config.http)?,
+        limits: Limits::new(&config.http),
         options: config.http.clone(),
         default_from: config.twilio.from.as_deref().and_then(|from| Address::parse(from).ok()),
         public_url: config.public_url.clone(),
@@ -356,7 +371,7 @@ fn app(config: &Config, chores: &[Chore], store: &Handle, custody: &Arc<Custody>
         usage: Default::default(),
         reception: Default::default(),
         shutdown: watch::channel(false).0,
-    }
+    })
 }
 
 /// The way to Twilio; without an account bluetick takes messages in and keeps them.

@@ -205,6 +205,60 @@ mod tests {
         }
     }
 
+    /// Every bit of the signature, every bit of the URL, every byte of the parameters, and the parameters in other places, of forty-five
+    /// callbacks: at least 50,000 forgeries, none accepted.
+    #[test]
+    fn layer_3_webhooks_accept_none_of_50000_forgeries() {
+        let (mut tried, mut accepted) = (0, 0);
+        for number in 0..45 {
+            let token = AuthToken::new(format!("{:032x}", 0x5eed_0000_u128 * 7_919 + number));
+            let url =
+                format!("https://hooks{number}.example.com/webhooks/twilio/status/{:048x}?n={number}", number * 31);
+            let params = params(&[
+                ("AccountSid", "AC00000000000000000000000000000001"),
+                ("MessageSid", &format!("SM{number:032x}")),
+                ("MessageStatus", ["sent", "delivered", "read", "failed"][usize::try_from(number % 4).expect("small")]),
+                ("To", "whatsapp:+4915100000001"),
+            ]);
+            let signature = sign_form(&token, &url, &params);
+            let tokens = [AuthToken::new("another"), token];
+            let mut forge = |url: &str, params: &[(String, String)], signature: &str| {
+                tried += 1;
+                accepted += usize::from(verify_form(&tokens, url, params, signature).is_some());
+            };
+            let raw = STANDARD.decode(&signature).expect("base64");
+            for bit in 0..raw.len() * 8 {
+                let mut flipped = raw.clone();
+                flipped[bit / 8] ^= 1 << (bit % 8);
+                forge(&url, &params, &STANDARD.encode(flipped));
+            }
+            for (byte, bit) in (0..url.len()).flat_map(|byte| (0..8).map(move |bit| (byte, bit))) {
+                if let Some(flipped) = flip(url.as_bytes(), byte, bit) {
+                    forge(&flipped, &params, &signature);
+                }
+            }
+            for at in 0..params.len() {
+                let (name, value) = &params[at];
+                for (byte, letter) in (0..value.len()).flat_map(|byte| (b'0'..b'4').map(move |letter| (byte, letter))) {
+                    let mut changed = value.clone().into_bytes();
+                    if changed[byte] != letter {
+                        changed[byte] = letter;
+                        let mut params = params.clone();
+                        params[at].1 = String::from_utf8(changed).expect("ASCII");
+                        forge(&url, &params, &signature);
+                    }
+                }
+                let without: Vec<_> = params.iter().filter(|(other, _)| other != name).cloned().collect();
+                forge(&url, &without, &signature);
+                let mut more = params.clone();
+                more.push((format!("{name}x"), value.clone()));
+                forge(&url, &more, &signature);
+            }
+        }
+        assert!(tried >= 50_000, "{tried}");
+        assert_eq!(accepted, 0);
+    }
+
     fn flip(bytes: &[u8], byte: usize, bit: u8) -> Option<String> {
         let mut flipped = bytes.to_vec();
         flipped[byte] ^= 1 << bit;

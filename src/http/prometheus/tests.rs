@@ -29,6 +29,7 @@ async fn a_scrape_has_the_figures_of_the_store_and_says_what_it_is() {
         "# HELP bluetick_messages_resent Attempts that followed one which Twilio provably had no trace of".into(),
         format!("bluetick_paused{{scope=\"template:HX{:032x}\"}} 0", 1),
         "bluetick_callbacks_refused_total 1".into(),
+        "bluetick_requests_limited_total{limit=\"strangers\"} 0".into(),
         "bluetick_oldest_due_age_seconds 3610.0".into(),
         "bluetick_store_writes_waiting 0".into(),
         "bluetick_alert{code=\"disk_full\",blocking=\"true\"} 1".into(),
