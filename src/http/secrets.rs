@@ -16,12 +16,13 @@ use super::body;
 use super::error::{Code, Problem, ProblemBody};
 use super::fields::Fields;
 use super::query::Query;
+use super::sessions::govern;
 use crate::audit::Deed;
 use crate::clock::Time;
 use crate::custody::{CustodyError, QUIET};
 use crate::keyring::{Entry, Kind, Ring, Secret, State};
 use crate::pause::{Cause, Scope};
-use crate::store::{Rotation, RotationStep, Snapshot, StoreError, Write};
+use crate::store::{Act, Rotation, RotationStep, Sessions, Snapshot, StoreError, Write};
 
 /// A value and two words.
 const MAX_BODY: usize = 8 * 1_024;
@@ -297,8 +298,17 @@ pub(super) async fn revoke(
     if paused {
         let note = format!("{} was revoked in an emergency", kind.words());
         app.store.write(Write::Pause(Scope::All, Cause::Operator(Some(note)))).await?;
+    } else {
+        end_sessions(&app, &who).await?;
     }
     Ok(Json(Revocation { kind: kind.as_str(), paused, next: next_steps(kind) }))
+}
+
+/// Whoever could make tokens may sit in a session as well. The one who asks has just shown who they are, and stays to read what is next.
+async fn end_sessions(app: &App, who: &Principal) -> Result<(), Problem> {
+    let which = who.visit.as_ref().map_or(Sessions::All, |visit| Sessions::AllBut(visit.id));
+    govern(app, who, Act::EndSessions(which), Deed::new("sessions.ended", "everybody", "")).await?;
+    Ok(())
 }
 
 fn next_steps(kind: Kind) -> Vec<&'static str> {
@@ -319,6 +329,8 @@ fn next_steps(kind: Kind) -> Vec<&'static str> {
         Kind::Jwt => vec![
             "every access token is void; the next one is signed with a new key, which is made by itself",
             "if an API key was stolen too, tokens can be had with it: bluetick keys revoke ak_…",
+            "every person is logged out, but whoever did this in the pages; give a new password to those whose password may be known: \
+             bluetick admin password NAME",
         ],
     }
 }

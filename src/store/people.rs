@@ -129,6 +129,7 @@ pub(super) fn end(batch: &mut Batch<'_>, which: &Sessions) -> Result<bool, Store
         Sessions::One(id) => usize::from(batch.tables.sessions.open()?.remove(id.0)?.is_some()),
         Sessions::Of(name) => end_where(batch, |_, session| session.user == *name)?,
         Sessions::All => end_where(batch, |_, _| true)?,
+        Sessions::AllBut(own) => end_where(batch, |id, _| id != *own)?,
     };
     Ok(ended > 0)
 }

@@ -500,6 +500,8 @@ pub enum Sessions {
     Of(String),
     /// All there are.
     All,
+    /// All but the one of who asks.
+    AllBut(SessionId),
 }
 
 /// Somebody has shown who they are.

@@ -149,7 +149,7 @@ async function retire(kind, { generation, last_used_at: used }) {
 }
 
 async function revoke(kind) {
-  const text = h('p', {}, 'This is for a secret in the wrong hands. It takes effect at once', kind === 'jwt' ? ': every access token is void.' : ': callbacks are refused and sending is paused until there is a new one.');
+  const text = h('p', {}, 'This is for a secret in the wrong hands. It takes effect at once', kind === 'jwt' ? ': every access token is void, and everybody else is logged out.' : ': callbacks are refused and sending is paused until there is a new one.');
   if (!(await ask({ title: `Revoke ${kind}?`, text, yes: 'Revoke it now', danger: true }))) return;
   const done = await act(() => post(`/secrets/${kind}/revocation`));
   if (done) open('What to do now', [h('ol', {}, done.next.map((step) => h('li', {}, step))), closing('Close')]);

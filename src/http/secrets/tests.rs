@@ -6,6 +6,7 @@ use actix_web::test::TestRequest;
 use serde_json::{Value, json};
 
 use super::super::testing::{ACCOUNT, Answer, House, PUBLIC_URL, START, TOKEN, api, callback, form, move_to, signed};
+use crate::keyring::Role;
 use crate::twilio::signature::{AuthToken, sign_form};
 use crate::twilio::wire::encode_form;
 
@@ -82,6 +83,23 @@ async fn an_emergency_revocation_holds_before_it_is_answered_and_pauses_sending(
         201
     );
     assert!(lets_in(&house, NEW).await);
+}
+
+#[actix_web::test]
+async fn revoking_the_keys_of_tokens_logs_everybody_out_but_who_asks() {
+    let house = House::new();
+    let visits = [house.visit(Role::Admin, true).await, house.visit(Role::Viewer, false).await];
+    let is_in = async |cookie: &str| {
+        let request = TestRequest::get().uri("/admin/api/status").insert_header(("cookie", cookie));
+        house.call(request).await.status.as_u16() == 200
+    };
+    let revoke = TestRequest::post().uri("/admin/api/secrets/jwt/revocation").set_json(Value::Null);
+    let revoke = revoke.insert_header(("cookie", visits[0].as_str())).insert_header(("sec-fetch-site", "same-origin"));
+    let revoked = house.call(revoke).await;
+    assert_eq!(revoked.status.as_u16(), 200, "{}", revoked.text);
+    assert!(is_in(&visits[0]).await && !is_in(&visits[1]).await);
+    assert_eq!(post(&house, "jwt/revocation", &Value::Null).await.status.as_u16(), 200);
+    assert!(!is_in(&visits[0]).await, "the key of a program is nobody's session");
 }
 
 #[actix_web::test]
