@@ -118,17 +118,22 @@ function showSenders(cells, known, range) {
   }
 }
 
+/** Alerts whose answer is on that page. */
+const ON_TRUST = ['callbacks_refused', 'secret_due', 'rotation_stopped'];
+
 function showAttention() {
   if (!status) return;
   const { queue, sending, refused_callbacks: refused } = status;
-  const lines = reasons.map(({ code, detail, action }) => [code, 'bad', detail, action]);
+  const lines = reasons.map(({ code, detail, action }) => [code, 'bad', ON_TRUST.includes(code) ? h('a', { href: '/trust' }, detail) : detail, action]);
   if (sending.state === 'stopped' && !reasons.length && !paused.length) lines.push(['sending_stopped', 'bad', 'Sending is stopped', sending.reason]);
   if (queue.oldest_due_at && Date.now() - Date.parse(queue.oldest_due_at) > LATE_MS && sending.state === 'running') {
     lines.push(['queue_late', 'warn', h('a', { href: '/messages?status=open' }, 'Work is late'), `The oldest was due ${ago(queue.oldest_due_at)}. A slow sender is the usual cause.`]);
   }
   if (queue.unknown > 0) lines.push(['unknown', 'warn', h('a', { href: '/messages?status=unknown' }, plural(queue.unknown, 'message'), ' with an unknown outcome'), 'Their answer was lost. A callback can tell, else Twilio is looked through within minutes; they are sent again, once, only if it provably has no trace of them.']);
   if (queue.held > 0) lines.push(['held', 'wait', h('a', { href: '/messages?status=held' }, plural(queue.held, 'message'), ' held'), 'They wait for someone to release them, for the person to write, or for the end of a pause; each says which.']);
-  if (refused > 0) lines.push(['refused_callbacks', 'warn', `${plural(refused, 'callback')} refused since the start`, 'Their signature did not match. Compare public_url with the URL Twilio calls, and the auth token.']);
+  if (refused > 0 && !reasons.some(({ code }) => code === 'callbacks_refused')) {
+    lines.push(['refused_callbacks', 'warn', h('a', { href: '/trust' }, `${plural(refused, 'callback')} refused since the start`), 'For their signature, mostly: what is kept of them says why.']);
+  }
   swap(place('attention'), lines.length
     ? h('ul', { class: 'attention' }, lines.map(([code, tone, what, action]) => h('li', { 'data-code': code, 'data-tone': tone }, h('strong', {}, what), h('span', {}, action))))
     : h('p', { class: 'calm' }, 'Nothing needs you. What failed is under Top errors.'));
