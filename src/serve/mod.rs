@@ -51,6 +51,7 @@ const WATCH: Duration = Duration::from_millis(250);
 
 /// Runs until a signal says to stop.
 pub fn serve(config: Config) -> anyhow::Result<()> {
+    leave_no_core();
     actix_web::rt::System::new().block_on(async {
         let certificate = Certificate::load(&config.http, Clock::System.now())?;
         bring_forward(&config)?;
@@ -61,6 +62,18 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
         welcome(&house)?;
         house.run_until_told().await
     })
+}
+
+/// What is in memory, secrets and words, is not written to a disk if we crash. A limit alone would not keep it from a handler that the
+/// kernel pipes to.
+fn leave_no_core() {
+    use rustix::process::{self, Resource, Rlimit};
+    let done = process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    #[cfg(target_os = "linux")]
+    let done = done.and(process::set_dumpable_behavior(process::DumpableBehavior::NotDumpable));
+    if let Err(error) = done {
+        tracing::warn!(%error, "should bluetick crash, a core dump could hold secrets: keep those readable by nobody else");
+    }
 }
 
 /// Where nobody could log in, whoever reads this is the first who may. It goes to whoever started us, and into no log.

@@ -3,9 +3,14 @@ state of the house, and no secret in any answer but the one that hands it out.
 """
 
 import json
+import os
+import resource
+import signal
+import subprocess
 import urllib.parse
 
 import bluetick
+import pytest
 from twilio.request_validator import RequestValidator
 
 # Four zeros at the end: to these numbers the emulator is as it should be.
@@ -68,6 +73,30 @@ def test_no_canary_sings(tmp_path):
         assert [word for word in [CANARY, *all_secrets, *numbers] if word in text] == [], place
     assert len(walks.problems) >= 15, len(walks.problems)
     assert [secret for secret in all_secrets if secret in "".join(walks.problems)] == []
+
+
+def test_a_crash_leaves_no_core(tmp_path, monkeypatch):
+    """The control shows that this machine would write one."""
+    monkeypatch.chdir(tmp_path)
+    before = resource.getrlimit(resource.RLIMIT_CORE)
+    with bluetick.Emulator("emulator-core") as emulator:
+        resource.setrlimit(resource.RLIMIT_CORE, (before[1], before[1]))
+        try:
+            control = subprocess.Popen(["sleep", "60"])
+            server = bluetick.Serve(emulator, tmp_path / "data", bluetick.free_port(), name="serve-core")
+        finally:
+            resource.setrlimit(resource.RLIMIT_CORE, before)
+        with server:
+            server.wait_ready()
+            dumped = leaves_core(server.child.pid)
+    if not leaves_core(control.pid):
+        pytest.skip("this machine writes no core dumps")
+    assert not dumped
+
+
+def leaves_core(pid):
+    os.kill(pid, signal.SIGABRT)
+    return os.WCOREDUMP(os.waitpid(pid, 0)[1])
 
 
 def messages(emulator, walks):
