@@ -129,6 +129,14 @@ impl Limits {
         }
     }
 
+    /// The password that was admitted at this time was right, and a code is asked for: it was no guess, and the code may be typed at
+    /// once. Unless others guess meanwhile.
+    pub fn login_goes_on(&self, client: Option<Client>, account: &str, admitted_at: Time) {
+        if let Some(key) = self.login_key(client, account) {
+            lock(&self.logins).get(key).take_back(admitted_at);
+        }
+    }
+
     /// The password was right: what was mistyped before is forgotten.
     pub fn login_succeeded(&self, client: Option<Client>, account: &str) {
         if let Some(key) = self.login_key(client, account) {
@@ -224,6 +232,14 @@ impl Guesses {
         self.count = self.count.saturating_add(1);
         self.wait_from(now);
         Ok(())
+    }
+
+    fn take_back(&mut self, admitted_at: Time) {
+        let mut as_admitted = *self;
+        as_admitted.wait_from(admitted_at);
+        if self.open_at == as_admitted.open_at {
+            *self = Self { count: self.count.saturating_sub(1), open_at: admitted_at };
+        }
     }
 
     fn wait_from(&mut self, now: Time) {

@@ -79,8 +79,9 @@ pub(super) async fn open(request: HttpRequest, app: Data<App>, payload: Payload)
     let proven = prove(&app, claim, now).await;
     match &proven {
         Ok(_) => app.limits.login_succeeded(client, &account),
-        // Whoever is asked for a code had the password right; a broken store is nobody's guess.
         Err(problem) if problem.code == Code::WrongLogin => app.limits.login_failed(client, &account, app.clock.now()),
+        Err(problem) if problem.code == Code::TotpNeeded => app.limits.login_goes_on(client, &account, now),
+        // A broken store is nobody's guess.
         Err(_) => {}
     }
     let (name, shown) = proven?;

@@ -200,6 +200,26 @@ fn who_logs_in_starts_anew_and_who_stays_away_is_forgiven() {
 }
 
 #[test]
+fn whoever_is_asked_for_a_code_may_type_it_at_once_and_gains_no_guess_by_it() {
+    let limits = limits();
+    let client = from("203.0.113.9");
+    let admit = |now: Time| limits.login(client, "owner", now).map_err(|wait| wait.seconds);
+    let mut now = START;
+    for wait in [1, 2, 4, 8] {
+        assert_eq!(admit(now), Ok(()), "the password alone");
+        limits.login_goes_on(client, "owner", now);
+        assert_eq!(admit(now), Ok(()), "the code");
+        limits.login_failed(client, "owner", now);
+        assert_eq!(admit(now), Err(wait));
+        now = now.plus(Duration::from_secs(wait));
+    }
+    let meanwhile = now.plus(Duration::from_secs(16));
+    assert_eq!((admit(now), admit(meanwhile)), (Ok(()), Ok(())));
+    limits.login_goes_on(client, "owner", now);
+    assert_eq!(admit(meanwhile), Err(32), "who came meanwhile is not forgotten");
+}
+
+#[test]
 fn layer_2_limits_a_subscriber_of_ipv6_has_one_bucket_for_all_their_addresses() {
     let limits = limits();
     let bad = |host: u32| limits.bad_signature(from(&format!("2a00:1:2:3::{host:x}")), START);

@@ -136,6 +136,19 @@ async fn a_phone_is_asked_for_only_after_the_right_password_and_each_code_opens_
 }
 
 #[actix_web::test]
+async fn the_code_may_be_typed_in_the_same_second_as_the_password() {
+    let house = house().await;
+    let from_afar = async |body: Value| {
+        let peer = "203.0.113.9:4000".parse().expect("an address");
+        house.call(TestRequest::post().uri("/admin/api/session").peer_addr(peer).set_json(body)).await
+    };
+    let asked = from_afar(json!({"user": "otto", "password": PASSWORD})).await;
+    assert_eq!(asked.problem(), (401, "totp_needed".into()));
+    let first = from_afar(json!({"user": "otto", "password": PASSWORD, "code": shown(&house)})).await;
+    assert_eq!(first.status.as_u16(), 204, "{}", first.text);
+}
+
+#[actix_web::test]
 async fn two_who_show_the_same_code_at_once_are_not_both_let_in() {
     let house = house().await;
     let body = json!({"user": "otto", "password": PASSWORD, "code": shown(&house)});
