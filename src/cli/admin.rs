@@ -8,12 +8,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use reqwest::Method;
-use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use serde_json::{Value, json};
 
 use super::connection::{Reach, block_on, part};
 use super::exit::{Answer, Trouble};
 use super::table::{Table, distance, text};
+use super::unseen;
 use crate::clock::{Clock, Time};
 
 /// Longer than any password is.
@@ -254,31 +254,19 @@ fn password(typed: Typed) -> anyhow::Result<String> {
         let words = "there is no terminal to ask for the password at: hand it over with --password-stdin";
         return Err(Trouble::Usage(words.to_owned()).into());
     }
-    let first = unseen("New password: ")?;
-    let second = unseen("Once more: ")?;
+    let first = typed_in(unseen::ask("New password")?)?;
+    let second = unseen::ask("Once more")?;
     if first == second { Ok(first) } else { Err(Trouble::Refused("the two are not the same".to_owned()).into()) }
 }
 
 fn line(input: &mut impl BufRead) -> anyhow::Result<String> {
     let mut line = String::new();
     io::Read::take(input, MAX_LINE).read_line(&mut line)?;
-    let line = line.trim_end_matches(['\r', '\n']);
-    if line.is_empty() { Err(Trouble::Usage("the password is empty".to_owned()).into()) } else { Ok(line.to_owned()) }
+    typed_in(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
-/// Asks at the terminal, which shows nothing of what is typed.
-fn unseen(prompt: &str) -> anyhow::Result<String> {
-    let terminal = io::stdin();
-    write!(io::stderr(), "{prompt}")?;
-    io::stderr().flush()?;
-    let before = tcgetattr(&terminal)?;
-    let mut silent = before.clone();
-    silent.local_modes.remove(LocalModes::ECHO);
-    tcsetattr(&terminal, OptionalActions::Flush, &silent)?;
-    let typed = line(&mut terminal.lock());
-    tcsetattr(&terminal, OptionalActions::Flush, &before)?;
-    writeln!(io::stderr())?;
-    typed
+fn typed_in(password: String) -> anyhow::Result<String> {
+    if password.is_empty() { Err(Trouble::Usage("the password is empty".to_owned()).into()) } else { Ok(password) }
 }
 
 #[cfg(test)]

@@ -32,6 +32,7 @@ mod steer;
 mod table;
 #[cfg(test)]
 mod testing;
+mod unseen;
 mod verify;
 
 use std::io::{self, Write};

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::connection::{Reach, block_on};
 use super::exit::{Answer, Trouble};
 use super::table::{Table, distance, text};
+use super::unseen;
 use crate::audit::{Actor, Deed};
 use crate::clock::{Clock, Time};
 use crate::custody::{self, MASTER_KEY};
@@ -380,11 +381,12 @@ fn write(store: &mut Store, act: Act, deed: Deed) -> anyhow::Result<()> {
 /// A line of standard input: secrets are no arguments, since everybody on a machine sees those.
 fn read_secret(what: &str) -> anyhow::Result<Secret> {
     let input = std::io::stdin();
-    if input.is_terminal() {
-        writeln!(std::io::stderr(), "{what}, then Enter and Ctrl-D (it is shown as you type; better pipe it in):")?;
-    }
     let mut line = String::new();
-    input.lock().take(MAX_INPUT).read_to_string(&mut line)?;
+    if input.is_terminal() {
+        line = unseen::ask(what)?;
+    } else {
+        input.lock().take(MAX_INPUT).read_to_string(&mut line)?;
+    }
     let line = line.trim();
     if line.is_empty() {
         return Err(Trouble::Usage(format!("{what} is read from standard input, and there was nothing")).into());
