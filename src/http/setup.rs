@@ -34,7 +34,14 @@ pub(super) async fn show(app: Data<App>) -> Result<Json<SetupView>, Problem> {
     Ok(Json(SetupView { is_open: app.awaits_setup()? }))
 }
 
-/// Enters the first person, who may do everything.
+/// The first person is entered.
+#[derive(Debug, Serialize)]
+pub(super) struct BegunView {
+    /// Opens the secrets of a backup on another machine, and is not shown again; null if somebody has one, or none can be made now.
+    recovery_key: Option<String>,
+}
+
+/// Enters the first person, who may do everything, and hands over the recovery key.
 pub(super) async fn begin(request: HttpRequest, app: Data<App>, payload: Payload) -> Result<HttpResponse, Problem> {
     let (who, now) = (Principal::of(&request), app.clock.now());
     let body = body::json(&request, payload, MAX_BODY).await?;
@@ -57,9 +64,23 @@ pub(super) async fn begin(request: HttpRequest, app: Data<App>, payload: Payload
     match govern(&app, &by, Act::KeepFirst(Box::new(user)), deed).await? {
         Written::Governed => {
             app.reception.is_set_up();
-            Ok(HttpResponse::NoContent().finish())
+            Ok(HttpResponse::Created().json(BegunView { recovery_key: recovery_key(&app, &by).await? }))
         }
         _ => Err(over()),
+    }
+}
+
+/// They are entered whether it can be made or not: it can be later, too.
+async fn recovery_key(app: &App, by: &Principal) -> Result<Option<String>, Problem> {
+    if app.store.read()?.locks()?.is_some_and(|locks| locks.by_recovery.is_some()) {
+        return Ok(None);
+    }
+    match app.custody.new_recovery_key(&by.actor).await {
+        Ok(key) => Ok(Some(key.expose().to_owned())),
+        Err(error) => {
+            tracing::warn!(%error, "no recovery key could be made: do it later, by bluetick secrets recovery-key");
+            Ok(None)
+        }
     }
 }
 

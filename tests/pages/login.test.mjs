@@ -58,6 +58,12 @@ test('the first person comes in with the code that serve printed', async () => {
   await fill({ code: 'AAAA-AAAA-AAAA-AAAA', user: 'anna', password: PASSWORD });
   await page.getByText('the set-up code is wrong').waitFor();
   await fill({ code: code.toLowerCase(), user: 'anna', password: PASSWORD });
+  await page.getByRole('heading', { name: 'The recovery key' }).waitFor();
+  assert.match(await page.locator('code.secret').textContent(), /^\S{71}$/);
+  // The password that would be guessed was refused.
+  page.complaints.length = 0;
+  await inspect(page, 'recovery-key');
+  await page.getByRole('button', { name: 'I have it' }).click();
   await page.waitForURL('**/messages');
   await loggedIn(page, 'anna');
 });

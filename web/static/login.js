@@ -39,7 +39,7 @@ function door({ title, text, fields, yes, send }) {
     },
   }, fields, refusal, button);
   swap(place, h('h1', {}, title), text && h('p', { class: 'fine' }, text), form);
-  form.querySelector('input').focus();
+  (form.querySelector('input') ?? button).focus();
 }
 
 async function enter(user, password, code) {
@@ -83,9 +83,21 @@ function setUp() {
       field('Password', { type: 'password', name: 'password', autocomplete: 'new-password', minlength: 12, maxlength: 256 }, 'At least 12 characters: four words that have nothing to do with each other are easy to keep.'),
     ],
     send: async ({ code, user, password }) => {
-      await post('/setup', { code, user, password });
-      await enter(user, password);
+      const { recovery_key: key } = await post('/setup', { code, user, password });
+      if (key) handOver(key, () => enter(user, password));
+      else await enter(user, password);
     },
+  });
+}
+
+/** It is shown now, and never again. */
+function handOver(key, send) {
+  door({
+    title: 'The recovery key',
+    text: 'It opens the secrets of a backup on another machine. Write it down, away from the backups. It is not shown again; another can be made on the page Trust.',
+    yes: 'I have it',
+    fields: [h('p', {}, h('code', { class: 'secret' }, key))],
+    send,
   });
 }
 

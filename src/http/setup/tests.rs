@@ -30,12 +30,22 @@ async fn the_first_person_comes_in_with_the_code_and_nobody_after_them() {
     assert_eq!(is_open(&house).await, true);
     assert_eq!(begin(&house, "AAAA-AAAA-AAAA-AAAA", "anna", PASSWORD).await.problem(), (401, "wrong_login".into()));
     assert_eq!(begin(&house, code.expose(), "anna", "short").await.problem(), (422, "invalid_user".into()));
-    assert_eq!(begin(&house, &code.expose().to_lowercase(), "Anna", PASSWORD).await.status.as_u16(), 204);
+    let begun = begin(&house, &code.expose().to_lowercase(), "Anna", PASSWORD).await;
+    assert_eq!((begun.status.as_u16(), begun.json()["recovery_key"].as_str().map(str::len)), (201, Some(71)));
     assert_eq!((is_open(&house).await, house.app.awaits_setup()), (json!(false), Ok(false)));
     assert_eq!(begin(&house, code.expose(), "eve", PASSWORD).await.problem(), (409, "set_up".into()));
     let body = json!({"user": "anna", "password": PASSWORD});
     let answer = house.call(TestRequest::post().uri("/admin/api/session").set_json(body)).await;
     assert_eq!(answer.status.as_u16(), 204, "{}", answer.text);
+}
+
+#[actix_web::test]
+async fn the_recovery_key_that_somebody_has_is_not_replaced() {
+    let house = empty();
+    house.app.custody.new_recovery_key(&Default::default()).await.expect("a key");
+    let code = house.app.reception.set_up([9; 16], house.app.clock.now());
+    let begun = begin(&house, code.expose(), "anna", PASSWORD).await;
+    assert_eq!((begun.status.as_u16(), &begun.json()["recovery_key"]), (201, &Value::Null));
 }
 
 #[actix_web::test]
@@ -46,7 +56,7 @@ async fn two_first_persons_at_once_are_one() {
         tokio::join!(begin(&house, code.expose(), "anna", PASSWORD), begin(&house, code.expose(), "eve", PASSWORD));
     let mut both = [one.status.as_u16(), other.status.as_u16()];
     both.sort_unstable();
-    assert_eq!(both, [204, 409]);
+    assert_eq!(both, [201, 409]);
 }
 
 #[actix_web::test]
