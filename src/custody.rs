@@ -10,9 +10,10 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::archive;
 use crate::audit::{Actor, Deed};
 use crate::clock::{Clock, Time};
-use crate::keyring::{Entry, Keyring, Kind, Met, Options, Ring, Secret, State, Unturned, Vault, VaultKey, Wrapped};
+use crate::keyring::{Entry, Keyring, Kind, Met, Options, Ring, Secret, State, Unturned, Vault, VaultKey};
 use crate::store::{Act, Govern, Handle, Locks, Rotation, Snapshot, StoreError, Use, Used, Write, Written};
 
 /// The name of the master key's file in the data folder.
@@ -109,7 +110,7 @@ impl Custody {
         let master = self.master_or_new()?;
         let vault = Vault::new(rand::random());
         let locks = Locks { by_master: master.wrap(&vault, rand::random()), by_recovery: None };
-        let deed = Deed::new("vault.made", name(&locks.by_master), "");
+        let deed = Deed::new("vault.made", locks.by_master.by.to_string(), "");
         self.write(Actor::job("custody"), Act::Lock { locks: Box::new(locks), expected: None }, deed).await?;
         let vault = Arc::new(vault);
         self.keyring.set_vault(Arc::clone(&vault));
@@ -192,7 +193,7 @@ impl Custody {
         let locks = self.store.read()?.locks()?.ok_or(CustodyError::Stale)?;
         let expected = Some(locks.by_master.by);
         let wrapped = key.wrap(&vault, rand::random());
-        let deed = Deed::new("recovery_key.made", name(&wrapped), "");
+        let deed = Deed::new("recovery_key.made", wrapped.by.to_string(), "");
         let locks = Box::new(Locks { by_recovery: Some(wrapped), ..locks });
         self.write(by.clone(), Act::Lock { locks, expected }, deed).await?;
         Ok(key.write())
@@ -214,7 +215,7 @@ impl Custody {
         // Beside the old one until the store goes by the new one: a crash between leaves a file of each.
         let next = self.path.with_extension("next");
         write_key(&next, &key, true).map_err(|error| unwritten(&next, &error))?;
-        let deed = Deed::new("master_key.rotated", name(&wrapped), "");
+        let deed = Deed::new("master_key.rotated", wrapped.by.to_string(), "");
         let locks = Box::new(Locks { by_master: wrapped, ..locks });
         self.write(by.clone(), Act::Lock { locks, expected }, deed).await?;
         settle(&self.path).map_err(|error| unwritten(&self.path, &error))?;
@@ -302,7 +303,7 @@ impl Custody {
             return Err(CustodyError::Locked(format!(
                 "the secrets in the data file are sealed with the master key {}, and there is none at {}: bring that file along, or \
                  open them with the recovery key (bluetick secrets recover), or give them up (bluetick secrets reset)",
-                name(&locks.by_master),
+                locks.by_master.by,
                 self.path.display()
             )));
         };
@@ -349,7 +350,7 @@ pub fn recover(locks: &Locks, recovery: &VaultKey, path: &Path) -> Result<Locks,
         )
     })?;
     let vault = recovery.unwrap(wrapped).ok_or_else(|| {
-        let (given, needed) = (hex(recovery.name()), name(wrapped));
+        let (given, needed) = (recovery.name(), wrapped.by);
         CustodyError::Locked(format!("that is another recovery key: {given}, and {needed} is needed"))
     })?;
     let key = match read_key(path)? {
@@ -367,18 +368,9 @@ fn wrong(key: &VaultKey, locks: &Locks, place: &str) -> CustodyError {
     CustodyError::Locked(format!(
         "the master key in {place} is {}, and the secrets in the data file are sealed with {}: put that one there, or open them with \
          the recovery key (bluetick secrets recover), or give them up (bluetick secrets reset)",
-        hex(key.name()),
-        name(&locks.by_master)
+        key.name(),
+        locks.by_master.by
     ))
-}
-
-/// What names a key in messages and in the log.
-fn name(wrapped: &Wrapped) -> String {
-    hex(wrapped.by)
-}
-
-fn hex(name: [u8; 4]) -> String {
-    name.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn read_key(path: &Path) -> Result<Option<VaultKey>, CustodyError> {
@@ -407,18 +399,13 @@ fn write_key(path: &Path, key: &VaultKey, may_replace: bool) -> std::io::Result<
             fs::remove_file(&partial)?;
         }
     }
-    sync_folder(path)
+    archive::sync_folder_of(path)
 }
 
 /// The next key takes the place of the one before.
 fn settle(path: &Path) -> std::io::Result<()> {
     fs::rename(path.with_extension("next"), path)?;
-    sync_folder(path)
-}
-
-fn sync_folder(path: &Path) -> std::io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::File::open(folder)?.sync_all()
+    archive::sync_folder_of(path)
 }
 
 fn unwritten(path: &Path, error: &std::io::Error) -> CustodyError {

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use seal::{Broken, Sealed, Sealing, checksum, checksum_of, copy, open, peek};
+pub use seal::{Broken, Sealed, Sealing, checksum, checksum_of, copy, open, peek, sync_folder_of};
 pub use segment::{Head, MAX_MESSAGES, Segment, Writing};
 pub use shelf::{Lease, Shelf, Shelved};
 

@@ -179,7 +179,7 @@ fn write_whole(path: &Path, text: &str) -> io::Result<()> {
 }
 
 /// A name is only there for good once its folder says so.
-pub(super) fn sync_folder_of(path: &Path) -> io::Result<()> {
+pub fn sync_folder_of(path: &Path) -> io::Result<()> {
     File::open(path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new(".")))?.sync_all()
 }
 

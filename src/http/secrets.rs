@@ -148,9 +148,8 @@ pub(super) async fn list(app: Data<App>) -> Result<Json<SecretsView>, Problem> {
     let snapshot = app.store.read()?;
     let data = Kind::ALL.into_iter().map(|kind| KindView::read(&app, &snapshot, kind)).collect::<Result<_, _>>()?;
     let locks = snapshot.locks()?;
-    let name = |by: [u8; 4]| by.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let master_key = locks.as_ref().map(|locks| name(locks.by_master.by));
-    let recovery_key = locks.and_then(|locks| locks.by_recovery).map(|wrapped| name(wrapped.by));
+    let master_key = locks.as_ref().map(|locks| locks.by_master.by.to_string());
+    let recovery_key = locks.and_then(|locks| locks.by_recovery).map(|wrapped| wrapped.by.to_string());
     Ok(Json(SecretsView { data, vault: VaultView { master_key, recovery_key } }))
 }
 

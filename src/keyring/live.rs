@@ -21,16 +21,6 @@ pub struct Held {
     pub value: Secret,
 }
 
-impl Held {
-    fn is_live(&self, now: Time) -> bool {
-        match self.state {
-            State::Staged | State::Active => true,
-            State::Retiring(until) => now < until,
-            State::Revoked => false,
-        }
-    }
-}
-
 /// The keyring of a running bluetick.
 #[derive(Clone, Debug, Default)]
 pub struct Keyring(Arc<Shared>);
@@ -92,7 +82,7 @@ impl Keyring {
     /// Those of a kind that are good for something now, oldest first.
     pub fn live(&self, kind: Kind, now: Time) -> Vec<Held> {
         let held = Arc::clone(&self.0.held.read().unwrap_or_else(PoisonError::into_inner));
-        held.iter().filter(|held| held.kind == kind && held.is_live(now)).cloned().collect()
+        held.iter().filter(|held| held.kind == kind && held.state.is_live(now)).cloned().collect()
     }
 
     /// Those of a kind that Twilio may know, the one in use first; whether their time has passed is Twilio's to say.

@@ -26,4 +26,4 @@ pub use secret::Secret;
 pub use session::{Session, SessionId, SessionToken, SetupCode};
 pub use totp::{Phone, Totp};
 pub use user::{BadName, MAX_USER_NAME, Role, User};
-pub use vault::{NoKey, Sealed, Vault, VaultKey, Wrapped};
+pub use vault::{KeyName, NoKey, Sealed, Vault, VaultKey, Wrapped};

@@ -80,6 +80,15 @@ impl State {
             Self::Retiring(_) | Self::Revoked => "revoked",
         }
     }
+
+    /// Whether it is good for anything: what is staged is too, since Twilio may know it before we do.
+    pub fn is_live(self, now: Time) -> bool {
+        match self {
+            Self::Staged | Self::Active => true,
+            Self::Retiring(until) => now < until,
+            Self::Revoked => false,
+        }
+    }
 }
 
 /// A secret as it is kept.
@@ -128,15 +137,6 @@ impl Entry {
     /// The value, if it is kept here and this vault opens it.
     pub fn value(&self, vault: &Vault) -> Option<Secret> {
         vault.open(&purpose(self.kind, self.generation), self.sealed.as_ref()?)
-    }
-
-    /// Whether it is good for anything: what is staged is too, since Twilio may know it before we do.
-    pub fn is_live(&self, now: Time) -> bool {
-        match self.state {
-            State::Staged | State::Active => true,
-            State::Retiring(until) => now < until,
-            State::Revoked => false,
-        }
     }
 
     fn turn(&mut self, state: State, now: Time) {
@@ -278,7 +278,7 @@ impl Ring {
         if entry.state == State::Active {
             return Err(Unturned::InUse(generation));
         }
-        if let Some(last_used_at) = entry.last_used_at.filter(|at| entry.is_live(now) && now < at.plus(quiet)) {
+        if let Some(last_used_at) = entry.last_used_at.filter(|at| entry.state.is_live(now) && now < at.plus(quiet)) {
             return Err(Unturned::StillUsed { generation, last_used_at });
         }
         entry.turn(State::Revoked, now);
@@ -355,7 +355,7 @@ mod tests {
         ring.promote(HOUR, NOW).expect("one is staged");
         assert_eq!(ring.states(), [(1, State::Retiring(later(1))), (2, State::Active)]);
         assert!(
-            ring.0[0].is_live(Time(later(1).0 - 1)) && !ring.0[0].is_live(later(1)),
+            ring.0[0].state.is_live(Time(later(1).0 - 1)) && !ring.0[0].state.is_live(later(1)),
             "the time ends it, looked at or not"
         );
         assert_eq!(ring.0[0].state.as_str(later(1)), "revoked");

@@ -29,9 +29,19 @@ pub struct Sealed {
 /// The data key as it is written down.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wrapped {
-    /// Names the key that opens it, without telling it.
-    pub by: [u8; 4],
+    /// The key that opens it.
+    pub by: KeyName,
     sealed: Sealed,
+}
+
+/// Names a key without telling it: eight hex digits, in messages and in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyName([u8; 4]);
+
+impl fmt::Display for KeyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}", u32::from_be_bytes(self.0))
+    }
 }
 
 /// A key that opens the vault: the master key on this machine, or the recovery key on paper.
@@ -89,9 +99,9 @@ impl VaultKey {
     }
 
     /// What names it without telling it.
-    pub fn name(&self) -> [u8; 4] {
+    pub fn name(&self) -> KeyName {
         let hash = Sha256::new().chain_update("bluetick vault key\0").chain_update(*self.0).finalize();
-        hash[..4].try_into().expect("a SHA-256 has 32 bytes")
+        KeyName(hash[..4].try_into().expect("a SHA-256 has 32 bytes"))
     }
 
     /// Wraps the data key.

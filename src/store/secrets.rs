@@ -14,7 +14,7 @@ use super::read::Snapshot;
 use super::tables;
 use crate::audit::Actor;
 use crate::clock::Time;
-use crate::keyring::{Entry, Kind, Ring, State, Wrapped};
+use crate::keyring::{Entry, KeyName, Kind, Ring, State, Wrapped};
 
 /// Where it stands how the vault is locked.
 const LOCKS: &str = "vault";
@@ -81,7 +81,7 @@ pub(super) fn keep(
 }
 
 /// Locks the vault, if it is still locked as whoever changes that saw it.
-pub(super) fn lock(batch: &mut Batch<'_>, locks: &Locks, expected: Option<[u8; 4]>) -> Result<bool, StoreError> {
+pub(super) fn lock(batch: &mut Batch<'_>, locks: &Locks, expected: Option<KeyName>) -> Result<bool, StoreError> {
     let meta = batch.tables.meta.open()?;
     let known = meta.get(LOCKS)?.map(|bytes| decode::<Locks>(bytes.value())).transpose()?;
     if known.map(|known| known.by_master.by) != expected {

@@ -9,7 +9,7 @@ use super::secrets::{Locks, Rotation};
 use super::upkeep::{Run, Upkeep};
 use crate::audit::{Actor, Deed};
 use crate::clock::Time;
-use crate::keyring::{ApiKey, Hash, KeyId, Kind, Ring, Sealed, Session, SessionId, State, User};
+use crate::keyring::{ApiKey, Hash, KeyId, KeyName, Kind, Ring, Sealed, Session, SessionId, State, User};
 use crate::message::{AttemptId, Change, Draft, Fact, Message, MessageId, Never, OptOut, Sid, Source, Word};
 use crate::pause::{Cause, Paused, Scope};
 
@@ -454,7 +454,7 @@ pub enum Act {
         /// How it is locked from now on.
         locks: Box<Locks>,
         /// The name of the master key as whoever changes it saw it; nothing, if there was no vault.
-        expected: Option<[u8; 4]>,
+        expected: Option<KeyName>,
     },
     /// Somebody is entered as long as there is nobody yet.
     KeepFirst(Box<User>),
