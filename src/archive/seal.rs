@@ -229,16 +229,10 @@ impl Write for Hashing {
 mod tests {
     use super::*;
 
-    fn folder(name: &str) -> PathBuf {
-        let dir = std::env::temp_dir().join(format!("bluetick-seal-{}-{name}", std::process::id()));
-        fs::create_dir_all(&dir).expect("the temporary folder can be written");
-        dir
-    }
-
     #[test]
     fn what_was_sealed_reads_back_and_a_changed_byte_is_noticed() {
-        let dir = folder("whole");
-        let path = dir.join("file.zst");
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("file.zst");
         let text = "one line after another\n".repeat(10_000);
         let mut sealing = Sealing::begin(&path).expect("it can be begun");
         sealing.write_all(text.as_bytes()).expect("it can be written");
@@ -256,17 +250,15 @@ mod tests {
             assert!(matches!(open(&path).map(drop), Err(Broken::Damaged(_))), "byte {place}");
             bytes[place] ^= 1;
         }
-        fs::remove_dir_all(dir).expect("it is ours");
     }
 
     #[test]
     fn the_checksum_is_what_sha256sum_says() {
-        let dir = folder("checksum");
-        let path = dir.join("file.zst");
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("file.zst");
         Sealing::begin(&path).and_then(Sealing::seal).expect("an empty file can be sealed");
         let mut check = std::process::Command::new("sha256sum");
         let said = check.arg("--check").arg(checksum_of(&path)).current_dir(&dir).output().expect("sha256sum is there");
-        fs::remove_dir_all(dir).expect("it is ours");
         assert!(said.status.success(), "{said:?}");
     }
 }

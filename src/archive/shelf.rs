@@ -193,14 +193,16 @@ impl Shelf {
 
 #[cfg(test)]
 mod tests {
+    use tempfile::TempDir;
+
     use super::*;
     use crate::clock::Time;
     use crate::message::{Address, Content, Draft, Fact, Form, Source, Word};
 
-    fn shelf(name: &str) -> Shelf {
-        let dir = std::env::temp_dir().join(format!("bluetick-shelf-{}-{name}", std::process::id()));
-        let _ = fs::remove_dir_all(&dir);
-        Shelf::new(dir)
+    /// A shelf, and its folder, which goes with it.
+    fn shelf() -> (Shelf, TempDir) {
+        let folder = tempfile::tempdir().expect("a folder");
+        (Shelf::new(folder.path().to_owned()), folder)
     }
 
     fn message(number: u32) -> Message {
@@ -227,7 +229,7 @@ mod tests {
 
     #[test]
     fn what_was_written_is_found_one_by_one_and_all_together_to_the_last_bit() {
-        let shelf = shelf("found");
+        let (shelf, _folder) = shelf();
         let messages = (1..2_000).map(message).collect::<Vec<_>>();
         write(&shelf, 1, &messages);
         for message in &messages {
@@ -240,12 +242,11 @@ mod tests {
         assert!(glance.head.frames() > 10, "one message is found without reading all of them");
         assert!(matches!(shelf.find(1, message(9_999).id), Err(Broken::Strange(..))));
         assert!(matches!(shelf.find(2, messages[0].id), Err(Broken::Unreadable(..))));
-        fs::remove_dir_all(shelf.dir()).expect("it is ours");
     }
 
     #[test]
     fn a_message_that_speaks_of_another_is_not_taken_for_it() {
-        let shelf = shelf("speaks");
+        let (shelf, _folder) = shelf();
         let mut messages = (1..4).map(message).collect::<Vec<_>>();
         let (gone, last) = (messages.remove(1).id, messages[1].id);
         for (at, other) in [(0, last), (1, gone)] {
@@ -256,12 +257,11 @@ mod tests {
             assert_eq!(&shelf.find(1, message.id).expect("it is there"), message);
         }
         assert_eq!(shelf.look(1, gone).expect("it can be read"), None);
-        fs::remove_dir_all(shelf.dir()).expect("it is ours");
     }
 
     #[test]
     fn a_line_without_an_end_takes_no_more_memory_than_a_frame() {
-        let shelf = shelf("endless");
+        let (shelf, _folder) = shelf();
         fs::create_dir_all(shelf.dir()).expect("there is room");
         let mut sealing = seal::Sealing::begin(&shelf.path(1)).expect("it can be begun");
         for _ in 0..64 {
@@ -270,12 +270,11 @@ mod tests {
         sealing.seal().expect("it can be sealed");
         let read = shelf.read(1).expect("its bytes are the ones that were sealed").next().expect("there is a line");
         assert!(matches!(&read, Err(Broken::Strange(_, what)) if what.contains("too long")), "{read:?}");
-        fs::remove_dir_all(shelf.dir()).expect("it is ours");
     }
 
     #[test]
     fn anyones_tools_read_it() {
-        let shelf = shelf("tools");
+        let (shelf, _folder) = shelf();
         write(&shelf, 7, &(1..500).map(message).collect::<Vec<_>>());
         let zstd = std::process::Command::new("zstdcat").arg(shelf.path(7)).output().expect("zstdcat is there");
         assert!(zstd.status.success(), "{}", String::from_utf8_lossy(&zstd.stderr));
@@ -284,12 +283,11 @@ mod tests {
         let lines = lines.expect("every line is JSON");
         assert_eq!(lines.len(), 499);
         assert_eq!((&lines[0]["status"], &lines[0]["code"]), (&"undelivered".into(), &63_016.into()));
-        fs::remove_dir_all(shelf.dir()).expect("it is ours");
     }
 
     #[test]
     fn a_flipped_bit_is_an_error_and_never_another_message() {
-        let shelf = shelf("flips");
+        let (shelf, _folder) = shelf();
         let messages = (1..40).map(message).collect::<Vec<_>>();
         write(&shelf, 1, &messages);
         let bytes = fs::read(shelf.path(1)).expect("it is there");
@@ -303,12 +301,11 @@ mod tests {
             }
             assert!(shelf.read(1).is_err(), "byte {place}");
         }
-        fs::remove_dir_all(shelf.dir()).expect("it is ours");
     }
 
     #[test]
     fn a_segment_goes_when_the_last_who_might_look_for_it_is_gone() {
-        let shelf = shelf("lease");
+        let (shelf, _folder) = shelf();
         write(&shelf, 1, &[message(1)]);
         write(&shelf, 2, &[message(2)]);
         let (earlier, between);
@@ -322,6 +319,5 @@ mod tests {
         drop(earlier);
         assert!(shelf.numbers().expect("it can be listed").is_empty());
         assert!(!checksum_of(&shelf.path(1)).exists());
-        fs::remove_dir_all(shelf.dir()).expect("it is ours");
     }
 }

@@ -324,7 +324,7 @@ mod tests {
 
     #[test]
     fn people_and_sessions_are_listed() {
-        let house = House::open("admin", |asked| {
+        let house = House::open(|asked| {
             let user = json!({"name": "anna", "role": "viewer", "pii": false, "totp": true, "disabled": true, "last_login_at": null});
             let session = json!({"id": "ses_1", "user": "anna", "created_at": "2023-11-14T22:13:20Z",
                 "seen_at": "2023-11-14T22:13:20Z", "address": "192.0.2.7", "agent": "Browser\u{1b}"});

@@ -59,8 +59,7 @@ mod tests {
                 "action": "key.created", "object": "ak_1", "detail": "x"})
         };
         let page = json!({"data": [row(2), row(1)], "next_cursor": null});
-        let house =
-            House::open("audit", move |asked| (asked == "/v1/audit?limit=2&cursor=3").then(|| page.to_string()));
+        let house = House::open(move |asked| (asked == "/v1/audit?limit=2&cursor=3").then(|| page.to_string()));
         let (answer, said) = house.run(&["audit", "--limit", "2", "--before", "3"]);
         assert_eq!(answer.expect("an answer"), Answer::Yes);
         let rows: Vec<_> = said.lines().map(|line| line.split_whitespace().next().unwrap_or_default()).collect();

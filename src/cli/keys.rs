@@ -146,7 +146,7 @@ mod tests {
     fn a_key_is_asked_for_and_its_secret_shown_once() {
         let key = json!({"id": "ak_0123abcd", "name": "shop", "state": "active", "scopes": ["send"], "used": 3,
             "created_at": "2023-11-14T22:13:20Z", "last_used_at": null, "retires_at": null});
-        let house = House::open("keys", move |asked| {
+        let house = House::open(move |asked| {
             let mut made = key.clone();
             made["secret"] = "bt_0123abcd_x".into();
             match asked {

@@ -146,8 +146,8 @@ mod tests {
     }
 
     /// A house with this many events, which follows with one more and then stops.
-    fn house(name: &str, events: u64) -> House {
-        House::open(name, move |path| {
+    fn house(events: u64) -> House {
+        House::open(move |path| {
             if path == "/v1/status" {
                 return Some(json!({"newest_event": events}).to_string());
             }
@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn the_last_events_are_shown_however_many_there_are() {
         for events in [0_u64, 1, 2, 3, 4, 7, 100, 1_023] {
-            let (answer, said) = said(&house("logs", events), &["-n", "2", "--json"]);
+            let (answer, said) = said(&house(events), &["-n", "2", "--json"]);
             assert_eq!(answer.expect("an answer"), Answer::Yes);
             let expected: Vec<_> = (events.saturating_sub(2) + 1..=events).collect();
             let shown: Vec<_> =
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn following_goes_on_where_the_page_ended_and_says_when_bluetick_stops() {
-        let (answer, said) = said(&house("follow", 5), &["-n", "1", "--follow", "--json"]);
+        let (answer, said) = said(&house(5), &["-n", "1", "--follow", "--json"]);
         assert_eq!(said, "{\"seq\":5,\"type\":\"message.sent\"}\n{\"seq\":6}\n");
         assert!(matches!(answer.expect_err("the end").downcast_ref(), Some(Trouble::Unavailable(_))));
     }

@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_list_goes_on_page_by_page() {
-        let house = House::open("opt-out", |asked| match asked {
+        let house = House::open(|asked| match asked {
             "/v1/opt-outs?limit=200&cursor=" => Some(r#"{"opt_outs":[{"contact":"a"}],"next_cursor":"7"}"#.to_owned()),
             "/v1/opt-outs?limit=200&cursor=7" => {
                 Some(r#"{"opt_outs":[{"contact":"b"}],"next_cursor":null}"#.to_owned())
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn someone_is_added_and_removed_by_any_of_their_names() {
-        let house = House::open("opt-out", |asked| match asked {
+        let house = House::open(|asked| match asked {
             r#"PUT /v1/contacts/%2B49%20151/opt-out {"note":"by letter","scope":"marketing"}"# => Some(
                 r#"{"opt_outs":[{"contact":"whatsapp:+49151","scope":"marketing","note":"by letter"}]}"#.to_owned(),
             ),

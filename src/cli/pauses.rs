@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn everything_is_paused_unless_something_is_named() {
-        let house = House::open("pause", |asked| {
+        let house = House::open(|asked| {
             let body = asked.strip_prefix("POST /v1/pauses ")?;
             let body: Value = serde_json::from_str(body).expect("JSON");
             Some(json!({"scope": body["scope"], "since": "2023-11-14T22:13:20Z", "note": body["note"]}).to_string())
@@ -139,7 +139,7 @@ mod tests {
     fn what_is_resumed_goes_on_and_what_is_paused_still_is_told() {
         let left = json!({"pauses": [{"scope": "account", "since": "2023-11-14T22:13:20Z", "code": 63007,
             "title": "No such sender", "waiting": 2}]});
-        let house = House::open("resume", move |asked| match asked {
+        let house = House::open(move |asked| match asked {
             "DELETE /v1/pauses/sender%3A%2B15550001111" | "DELETE /v1/pauses/account" => Some(String::new()),
             "/v1/pauses" => Some(left.to_string()),
             _ => None,

@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn the_newest_is_explained_unless_another_is_named_and_what_stays_outside_is_a_no() {
-        let house = House::open("quarantine", |asked| {
+        let house = House::open(|asked| {
             let said = |code: &str| json!({"code": code, "sentence": "Twilio called x.", "certain": true, "token": null, "signed": "xy"});
             match asked {
                 "/v1/quarantine" => {

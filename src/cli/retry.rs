@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn one_message_is_sent_again() {
-        let house = House::open("retry", |asked| {
+        let house = House::open(|asked| {
             let expected = r#"POST /v1/messages/msg_1/retry {"may_duplicate":true}"#;
             (asked == expected).then(|| r#"{"id":"msg_1","status":"pending"}"#.to_owned())
         });
@@ -203,7 +203,7 @@ mod tests {
 
     /// A house that has 3 and 2 failed messages on two pages, and takes note of what was really retried.
     fn house() -> House {
-        House::open("retries", |asked| {
+        House::open(|asked| {
             let body: Value = serde_json::from_str(asked.strip_prefix("POST /v1/retries ")?).expect("JSON");
             let dry_run = &body["dry_run"];
             let page = |matched: u64, retried: u64, next: Value| {

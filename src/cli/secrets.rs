@@ -409,7 +409,7 @@ mod tests {
 
     #[test]
     fn every_secret_is_shown_with_its_use_and_what_is_to_be_done() {
-        let house = House::open("secrets", |asked| {
+        let house = House::open(|asked| {
             let stands = json!({"by": "user:anna", "step": "creating", "problem": "there is a secondary"});
             (asked == "/v1/secrets")
                 .then(|| json!({"data": [kind(&stands)], "vault": {"master_key": "3fa9c2d1"}}).to_string())
@@ -429,7 +429,7 @@ mod tests {
 
     #[test]
     fn the_auth_token_is_rotated_at_twilio_only_when_it_is_known_who_else_loses_access() {
-        let house = House::open("secrets", |asked| {
+        let house = House::open(|asked| {
             asked
                 .starts_with("POST /v1/secrets/twilio_auth_token/rotations ")
                 .then(|| kind(&json!({"step": "wanted", "problem": null})).to_string())
@@ -445,7 +445,7 @@ mod tests {
 
     #[test]
     fn a_revocation_is_meant_or_refused_and_says_what_to_do_next() {
-        let house = House::open("secrets", |asked| {
+        let house = House::open(|asked| {
             (asked == "POST /v1/secrets/jwt/revocation")
                 .then(|| json!({"kind": "jwt", "paused": false, "next": ["one", "two"]}).to_string())
         });

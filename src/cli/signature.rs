@@ -276,13 +276,13 @@ mod tests {
     const TOKEN: &str = "00000000000000000000000000000001";
     const URL: &str = "https://wa.example.com/webhooks/twilio/status";
 
-    fn judge(name: &str, body: &[u8], is_json: bool, args: SignatureArgs) -> (Answer, String) {
-        let file = std::env::temp_dir().join(format!("bluetick-signature-{}-{name}", std::process::id()));
+    fn judge(body: &[u8], is_json: bool, args: SignatureArgs) -> (Answer, String) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("body");
         std::fs::write(&file, body).expect("a temporary file");
-        let (form, json) = if is_json { (None, Some(file.clone())) } else { (Some(file.clone()), None) };
+        let (form, json) = if is_json { (None, Some(file)) } else { (Some(file), None) };
         let mut out = Vec::new();
         let answer = run(&SignatureArgs { form, json, ..args }, &mut out).expect("an answer");
-        std::fs::remove_file(file).expect("the file is ours");
         (answer, String::from_utf8(out).expect("text"))
     }
 
@@ -301,9 +301,9 @@ mod tests {
         let body = b"MessageStatus=sent&To=whatsapp%3A%2B4915100000001";
         let signature = sign_form(&TOKEN.into(), URL, &parse_form(body).expect("a form"));
         for body in [&body[..], &[&body[..], b"\n"].concat()] {
-            assert_eq!(judge("form", body, false, args(URL, &signature)), (Answer::Yes, "valid\n".into()));
+            assert_eq!(judge(body, false, args(URL, &signature)), (Answer::Yes, "valid\n".into()));
         }
-        let (answer, said) = judge("form-wrong", b"MessageStatus=read", false, args(URL, &signature));
+        let (answer, said) = judge(b"MessageStatus=read", false, args(URL, &signature));
         assert!(answer == Answer::No && said.contains("the parameters are MessageStatus"), "{said}");
         assert!(said.contains(":443/webhooks") && !said.contains(TOKEN), "{said}");
     }
@@ -312,18 +312,18 @@ mod tests {
     fn a_json_post_is_judged_by_the_hash_in_its_address() {
         let url = format!("{URL}?bodySHA256={}", body_sha256(b"{}"));
         let signature = sign_url(&TOKEN.into(), &url);
-        assert_eq!(judge("json", b"{}", true, args(&url, &signature)).0, Answer::Yes);
-        assert_eq!(judge("json-wrong", b"[]", true, args(&url, &signature)).0, Answer::No);
+        assert_eq!(judge(b"{}", true, args(&url, &signature)).0, Answer::Yes);
+        assert_eq!(judge(b"[]", true, args(&url, &signature)).0, Answer::No);
     }
 
     #[test]
     fn a_wrong_signature_is_explained_and_a_right_one_is_not_blamed() {
         let (body, signature) = signed();
-        let ask = |name: &str, url: &str, public_url: &str| {
+        let ask = |url: &str, public_url: &str| {
             let public_url = Some(public_url.to_owned());
-            judge(name, body, false, SignatureArgs { explain: true, public_url, ..args(url, &signature) })
+            judge(body, false, SignatureArgs { explain: true, public_url, ..args(url, &signature) })
         };
-        let (answer, said) = ask("explain", URL, "http://wa.example.com");
+        let (answer, said) = ask(URL, "http://wa.example.com");
         assert_eq!(answer, Answer::No);
         assert!(said.starts_with("invalid\n") && said.contains("set public_url to https://wa.example.com"), "{said}");
         assert!(
@@ -331,7 +331,7 @@ mod tests {
             "{said}"
         );
         assert!(!said.contains(TOKEN), "{said}");
-        let (answer, said) = ask("explain-right", "/webhooks/twilio/status", "https://wa.example.com/");
+        let (answer, said) = ask("/webhooks/twilio/status", "https://wa.example.com/");
         assert!(answer == Answer::Yes && said.starts_with("valid\n"), "{said}");
     }
 
@@ -350,7 +350,7 @@ mod tests {
             token: vec!["ffffffffffffffffffffffffffffffff".into(), TOKEN.into()],
             ..args("/webhooks/twilio/status", &signature)
         };
-        let (answer, said) = judge("explain-json", body, false, explain);
+        let (answer, said) = judge(body, false, explain);
         let said: serde_json::Value = serde_json::from_str(&said).expect("JSON");
         assert_eq!((answer, &said["code"], &said["token"]), (Answer::No, &json!("host"), &json!("--token 2")));
         assert_eq!((&said["public_url"], &said["certain"]), (&json!("https://wa.example.com"), &json!(true)));

@@ -286,7 +286,7 @@ mod tests {
 
     #[test]
     fn a_message_is_asked_for_through_the_local_socket() {
-        let house = House::open("status", |path| match path {
+        let house = House::open(|path| match path {
             "/v1/messages/msg_1" => Some(r#"{"id":"msg_1","status":"read"}"#.to_owned()),
             "/v1/messages/msg_1/journal" => Some(r#"{"data":[{"fact":"accepted"}]}"#.to_owned()),
             _ => None,
@@ -303,17 +303,17 @@ mod tests {
     fn a_data_file_alone_tells_what_waits() {
         // Fails only if a provider is installed already, and then there is one.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let dir = std::env::temp_dir().join(format!("bluetick-status-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).expect("a folder for temporary files");
+        let folder = tempfile::tempdir().expect("a folder");
+        let dir = folder.path();
         let store = Store::open(&dir.join(crate::store::FILE), 1 << 20).expect("a store");
         drop(store);
         // What a bluetick that died leaves behind: nobody listens on it any more.
         drop(UnixListener::bind(dir.join(SOCKET)).expect("a socket"));
-        let args = StatusArgs { id: None, watch: false, reach: Reach { data: Some(dir.clone()), ..Reach::default() } };
+        let args =
+            StatusArgs { id: None, watch: false, reach: Reach { data: Some(dir.to_owned()), ..Reach::default() } };
         let mut out = Vec::new();
         assert_eq!(run(&args, &mut out).expect("a status"), Answer::Yes);
         let said = String::from_utf8(out).expect("text");
         assert!(said.contains("no bluetick is running") && said.contains("0 pending"), "{said}");
-        std::fs::remove_dir_all(dir).expect("the folder is ours");
     }
 }

@@ -43,7 +43,7 @@ mod tests {
 
     #[test]
     fn a_message_is_held_released_and_canceled_by_its_name() {
-        let house = House::open("steer", |asked| {
+        let house = House::open(|asked| {
             let to = asked.strip_prefix("POST /v1/messages/msg_1/")?;
             Some(format!(r#"{{"id":"msg_1","status":"after {to}"}}"#))
         });

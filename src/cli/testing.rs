@@ -2,30 +2,26 @@
 
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::path::Path;
 
 use clap::Parser;
+use tempfile::TempDir;
 
 use super::Cli;
 use super::exit::Answer;
 use crate::http::SOCKET;
 
-static COUNT: AtomicUsize = AtomicUsize::new(0);
-
 /// A folder with a socket in it; gone when dropped.
-pub(super) struct House(PathBuf);
+pub(super) struct House(TempDir);
 
 impl House {
     /// Answers every request by its path and query with JSON, or 404. A request for a stream has `stream:` before it;
     /// one for a change has its method before it, and its body after. An empty answer is 204.
-    pub(super) fn open(name: &str, answer: impl Fn(&str) -> Option<String> + Send + 'static) -> Self {
+    pub(super) fn open(answer: impl Fn(&str) -> Option<String> + Send + 'static) -> Self {
         // Fails only if a provider is installed already, and then there is one.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let dir = std::env::temp_dir().join(format!("bluetick-{name}-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&dir).expect("a folder for temporary files");
-        let listener = UnixListener::bind(dir.join(SOCKET)).expect("a socket");
+        let dir = tempfile::tempdir().expect("a folder");
+        let listener = UnixListener::bind(dir.path().join(SOCKET)).expect("a socket");
         // Ends with the process: the listener has no other end.
         std::thread::spawn(move || {
             for stream in listener.incoming() {
@@ -37,7 +33,7 @@ impl House {
 
     /// Runs a command that speaks to this house; what it found, and what it said.
     pub(super) fn run(&self, args: &[&str]) -> (anyhow::Result<Answer>, String) {
-        let dir = self.0.to_str().expect("a plain path");
+        let dir = self.dir().to_str().expect("a plain path");
         let data = ["--data", dir];
         let args = ["bluetick"].iter().chain(args).chain(&data);
         let cli = Cli::try_parse_from(args).expect("a command");
@@ -48,14 +44,7 @@ impl House {
 
     /// The folder.
     pub(super) fn dir(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for House {
-    fn drop(&mut self) {
-        // What cannot be removed is only litter in the folder for temporary files.
-        let _ = std::fs::remove_dir_all(&self.0);
+        self.0.path()
     }
 }
 

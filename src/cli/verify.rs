@@ -130,13 +130,11 @@ mod tests {
 
     #[test]
     fn an_untouched_data_file_differs_in_nothing() {
-        let dir = std::env::temp_dir().join(format!("bluetick-verify-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).expect("a folder for temporary files");
-        drop(Store::open(&dir.join(FILE), 1 << 20).expect("a store"));
+        let dir = tempfile::tempdir().expect("a folder");
+        drop(Store::open(&dir.path().join(FILE), 1 << 20).expect("a store"));
         let mut out = Vec::new();
-        assert_eq!(run(&args(&dir), &mut out).expect("findings"), Answer::Yes);
+        assert_eq!(run(&args(dir.path()), &mut out).expect("findings"), Answer::Yes);
         assert!(String::from_utf8_lossy(&out).ends_with("difference: 0\n"));
-        std::fs::remove_dir_all(dir).expect("the folder is ours");
     }
 
     #[test]
@@ -148,13 +146,13 @@ mod tests {
     #[test]
     fn a_data_file_that_is_held_is_verified_by_whoever_holds_it() {
         let answer = r#"{"messages":5,"count":2,"differences":[]}"#;
-        let house = House::open("verify", |path| (path == "/v1/verify").then(|| answer.to_owned()));
+        let house = House::open(|path| (path == "/v1/verify").then(|| answer.to_owned()));
         let held = Store::open(&house.dir().join(FILE), 1 << 20).expect("a store");
         let mut out = Vec::new();
         assert_eq!(run(&args(house.dir()), &mut out).expect("findings"), Answer::No);
         assert!(String::from_utf8_lossy(&out).contains("difference: 2"));
         drop(held);
-        let house = House::open("verify", |_| None);
+        let house = House::open(|_| None);
         let _held = Store::open(&house.dir().join(FILE), 1 << 20).expect("a store");
         let error = run(&args(house.dir()), &mut Vec::new()).expect_err("one that cannot");
         assert!(matches!(error.downcast_ref(), Some(Trouble::Unavailable(words)) if words.contains("stop it")));

@@ -2,45 +2,37 @@
 
 use std::path::PathBuf;
 
+use tempfile::TempDir;
 use toml::{Table, Value};
 
 use super::keys::KEYS;
 use super::*;
 
-/// A file of its own for every test, gone when the test ends.
-struct Scratch(PathBuf);
+/// A folder of its own for every test, gone when the test ends.
+struct Scratch(TempDir);
 
 impl Scratch {
-    fn new(name: &str) -> Self {
-        let dir = std::env::temp_dir().join(format!("bluetick-config-{}-{name}", std::process::id()));
-        std::fs::create_dir_all(&dir).expect("a folder for temporary files");
-        Self(dir)
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a folder"))
     }
 
     fn write(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.0.join(name);
+        let path = self.0.path().join(name);
         std::fs::write(&path, text).expect("a temporary file");
         path
     }
 }
 
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What cannot be removed is only litter in the folder for temporary files.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-fn load(name: &str, text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
-    let scratch = Scratch::new(name);
+fn load(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
+    let scratch = Scratch::new();
     let path = scratch.write("c.toml", text);
     let variables = variables.iter().map(|(name, value)| ((*name).into(), (*value).into()));
     Config::load_with(Some(&path), variables)
-        .map_err(|error| error.to_string().replace(&format!("{}/", scratch.0.display()), ""))
+        .map_err(|error| error.to_string().replace(&format!("{}/", scratch.0.path().display()), ""))
 }
 
-fn complaint(name: &str, text: &str, variables: &[(&str, &str)]) -> String {
-    load(name, text, variables).expect_err("a configuration with a mistake")
+fn complaint(text: &str, variables: &[(&str, &str)]) -> String {
+    load(text, variables).expect_err("a configuration with a mistake")
 }
 
 fn table(config: &Config) -> Table {
@@ -64,7 +56,7 @@ fn every_default_is_within_its_bounds_and_every_default_can_be_loaded() {
             key.path.split('.').try_fold(&Value::Table(defaults.clone()), |value, name| value.get(name)).cloned();
         assert_eq!(value.and_then(|value| key.out_of_range(&value)), None, "{}", key.path);
     }
-    assert!(load("defaults", "", &[]).is_ok());
+    assert!(load("", &[]).is_ok());
 }
 
 #[test]
@@ -82,7 +74,7 @@ fn the_files_in_the_repository_are_what_the_code_writes() {
 
 #[test]
 fn the_file_in_the_repository_is_the_default() {
-    assert_eq!(table(&load("template", &template(), &[]).expect("the template")), table(&Config::default()));
+    assert_eq!(table(&load(&template(), &[]).expect("the template")), table(&Config::default()));
 }
 
 /// What the template shows for each key, without the # before it.
@@ -108,7 +100,7 @@ fn every_default_that_is_shown_is_the_default() {
             section = head.to_owned();
         }
         let whole = format!("{section}\n{}", text.replace(&section, ""));
-        let config = load("shown", &whole, &[]).unwrap_or_else(|error| panic!("{error}"));
+        let config = load(&whole, &[]).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(table(&config), table(&Config::default()), "{}", key.path);
         assert!(text.contains(key.path.rsplit('.').next().unwrap_or_default()), "{}: {text}", key.path);
     }
@@ -126,7 +118,7 @@ fn every_example_that_is_shown_is_accepted() {
         .collect();
     // A list of blocks ends the section before it, so it goes last.
     let (blocks, keys): (Vec<_>, Vec<_>) = lines.into_iter().partition(|text| text.contains("[["));
-    let config = load("examples", &[keys, blocks].concat().join("\n"), &[]).unwrap_or_else(|error| panic!("{error}"));
+    let config = load(&[keys, blocks].concat().join("\n"), &[]).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(config.public_url.as_deref(), Some("https://bluetick.example.com"));
     assert_eq!((config.senders.len(), config.http.api_key.is_some()), (1, true));
 }
@@ -134,7 +126,7 @@ fn every_example_that_is_shown_is_accepted() {
 #[test]
 fn later_beats_earlier() {
     let text = "mode = \"sandbox\"\n[store]\ncache_mb = 64\nqueue = 100\n";
-    let config = load("layers", text, &[("BLUETICK__STORE__CACHE_MB", "32"), ("BLUETICK__STORE__DIR", "")]);
+    let config = load(text, &[("BLUETICK__STORE__CACHE_MB", "32"), ("BLUETICK__STORE__DIR", "")]);
     let store = config.expect("a configuration").store;
     assert_eq!((store.cache_mb, store.queue, store.dir), (32, 100, "data".into()));
 }
@@ -143,7 +135,6 @@ fn later_beats_earlier() {
 fn variables_take_text_as_it_is_and_lists_as_toml() {
     let senders = "[{ address = \"+15550001111\", rate_per_s = 10.0 }]";
     let config = load(
-        "variables",
         "",
         &[
             ("BLUETICK__HTTP__ADMIN_USER", "12345"),
@@ -161,14 +152,14 @@ fn variables_take_text_as_it_is_and_lists_as_toml() {
 
 #[test]
 fn secrets_may_stand_in_files_and_are_never_shown() {
-    let scratch = Scratch::new("secrets");
+    let scratch = Scratch::new();
     let (token, key) = (scratch.write("token", "hush-token\n"), scratch.write("key", "hush-key"));
     let text = format!(
         "[twilio]\naccount_sid = \"AC00000000000000000000000000000001\"\nauth_token_file = \"{}\"\n",
         token.display()
     );
     let key = key.display().to_string();
-    let config = load("secret-files", &text, &[("BLUETICK__HTTP__API_KEY_FILE", &key)]).expect("a configuration");
+    let config = load(&text, &[("BLUETICK__HTTP__API_KEY_FILE", &key)]).expect("a configuration");
     assert_eq!(config.twilio.auth_token.as_ref().map(twilio::AuthToken::expose), Some("hush-token"));
     assert_eq!(config.http.api_key.as_deref(), Some("hush-key"));
     let shown = format!("{config:?}\n{}", toml::to_string(&config).expect("TOML"));
@@ -177,23 +168,23 @@ fn secrets_may_stand_in_files_and_are_never_shown() {
 
 #[test]
 fn a_secret_set_twice_or_in_a_missing_file_is_a_mistake() {
-    insta::assert_snapshot!(complaint("secret-gone", "[http]\napi_key_file = \"/nowhere/key\"\n", &[]), @r#"
+    insta::assert_snapshot!(complaint("[http]\napi_key_file = \"/nowhere/key\"\n", &[]), @r#"
     c.toml:2:16: cannot read the secret in /nowhere/key: No such file or directory (os error 2)
       |
     2 | api_key_file = "/nowhere/key"
       |                ^^^^^^^^^^^^^^
     "#);
-    let scratch = Scratch::new("twice");
+    let scratch = Scratch::new();
     let path = scratch.write("token", "x").display().to_string();
     let text = format!("[http]\napi_key = \"hush\"\napi_key_file = \"{path}\"\n");
-    let complaint = complaint("secret-twice", &text, &[]);
+    let complaint = complaint(&text, &[]);
     assert!(complaint.contains("http.api_key is set twice") && !complaint.contains("hush"), "{complaint}");
 }
 
 #[test]
 fn a_misspelt_key_is_shown_with_the_one_that_was_meant() {
     let text = "public_uri = \"https://h.example\"\n\n[twilio]\nacount_sid = \"AC1\"\nlisten = \"x\"\nzzz = 1\n";
-    insta::assert_snapshot!(complaint("misspelt", text, &[]), @r#"
+    insta::assert_snapshot!(complaint(text, &[]), @r#"
     c.toml:1:1: there is no key `public_uri` at the top: did you mean `public_url`?
       |
     1 | public_uri = "https://h.example"
@@ -220,7 +211,7 @@ fn a_misspelt_key_is_shown_with_the_one_that_was_meant() {
 fn a_value_of_the_wrong_kind_is_shown_with_the_right_one() {
     let text = "mode = \"production\"\n[store]\ncache_mb = \"64\"\n[twilio]\nauth_token = 12345\n\
                 [[senders]]\naddress = 7\n";
-    insta::assert_snapshot!(complaint("kinds", text, &[]), @r#"
+    insta::assert_snapshot!(complaint(text, &[]), @r#"
     c.toml:1:8: mode must be "sandbox" or "live"
       |
     1 | mode = "production"
@@ -246,7 +237,7 @@ fn a_value_of_the_wrong_kind_is_shown_with_the_right_one() {
 #[test]
 fn a_value_out_of_bounds_is_shown_with_the_bounds() {
     let text = "[store]\ncache_mb = 1\n[policy]\nmax_attempts = 201\nsettle_ms = -1\n[emulator]\nlisten = \"here\"\n";
-    insta::assert_snapshot!(complaint("bounds", text, &[]), @r#"
+    insta::assert_snapshot!(complaint(text, &[]), @r#"
     c.toml:2:12: store.cache_mb must be from 16 to 65536, not 1
       |
     2 | cache_mb = 1
@@ -271,13 +262,13 @@ fn a_value_out_of_bounds_is_shown_with_the_bounds() {
 
 #[test]
 fn what_is_no_toml_is_shown_where_it_stops_being_one() {
-    insta::assert_snapshot!(complaint("syntax", "[http\nlisten = \"x\"\n", &[]), @r#"
+    insta::assert_snapshot!(complaint("[http\nlisten = \"x\"\n", &[]), @r#"
     c.toml:1:6: this is not TOML: unclosed table, expected `]`
       |
     1 | [http
       |     ^
     "#);
-    insta::assert_snapshot!(complaint("syntax-secret", "[http]\napi_key = hush-hush\n", &[]), @r#"
+    insta::assert_snapshot!(complaint("[http]\napi_key = hush-hush\n", &[]), @r#"
     c.toml:2:11: this is not TOML: string values must be quoted, expected literal string
       |
     2 | api_key = …
@@ -296,7 +287,7 @@ fn a_mistake_in_the_environment_names_the_variable() {
         ("BLUETICK__TWILIO__AUTH_TOKEN_FILE", "/nowhere/token"),
         ("BLUETICK__HTTP__WORKERS", "0"),
     ];
-    insta::assert_snapshot!(complaint("environment", "", &variables), @r#"
+    insta::assert_snapshot!(complaint("", &variables), @r#"
     BLUETICK__EMULATOR__LISTEN: emulator.listen: invalid socket address syntax
 
     BLUETICK__HTTP__WORKERS: http.workers must be from 1 to 64, not 0
@@ -317,7 +308,7 @@ fn a_mistake_in_the_environment_names_the_variable() {
 fn live_mode_refuses_what_would_lose_messages_or_trust() {
     let text = "mode = \"live\"\npublic_url = \"http://my_host.example/?x=1\"\n[http]\nlisten = \"0.0.0.0:8080\"\n\
                 [twilio]\napi_url = \"http://127.0.0.1:4010\"\n";
-    insta::assert_snapshot!(complaint("live", text, &[]), @r#"
+    insta::assert_snapshot!(complaint(text, &[]), @r#"
     c.toml:2:14: public_url must end before the ? and the #: bluetick adds its own path to it
       |
     2 | public_url = "http://my_host.example/?x=1"
@@ -357,7 +348,7 @@ fn layer_1_transport_live_mode_does_not_start_in_clear() {
              [http]\napi_key = \"k\"\nadmin_password = \"p\"\n{http}\n\
              [twilio]\naccount_sid = \"AC00000000000000000000000000000001\"\nauth_token = \"t\"\n"
         );
-        load("clear", &text, &[]).err().map(|error| error.to_string())
+        load(&text, &[]).err().map(|error| error.to_string())
     };
     let open = "listen = \"0.0.0.0:8080\"";
     let said = refused(open).expect("in clear");
@@ -385,7 +376,7 @@ fn a_whole_live_configuration_is_accepted() {
                 [twilio]\naccount_sid = \"AC00000000000000000000000000000001\"\nauth_token = \"t\"\n\
                 from = \"whatsapp:+15550001111\"\n\
                 [[senders]]\naddress = \"whatsapp:+15550001111\"\nrate_per_s = 20.0\n";
-    let config = load("whole", text, &[]).expect("a live configuration");
+    let config = load(text, &[]).expect("a live configuration");
     assert_eq!((config.mode, config.warnings()), (Mode::Live, Vec::new()));
 }
 
@@ -396,7 +387,7 @@ fn parts_that_do_not_fit_together_are_named() {
                 [policy]\nbackoff_first_ms = 400000\n[log]\nlevel = \"bluetick=loud\"\n\
                 [[senders]]\naddress = \"+15550001111\"\nrate_per_s = 0.0\n\
                 [[senders]]\naddress = \"whatsapp:+15550001111\"\nrate_per_s = 1.0\n";
-    insta::assert_snapshot!(complaint("fit", text, &[]), @r#"
+    insta::assert_snapshot!(complaint(text, &[]), @r#"
     c.toml:1:14: public_url must be a whole address, as in "https://bluetick.example.com"
       |
     1 | public_url = "wa.example.com"

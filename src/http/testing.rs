@@ -53,9 +53,7 @@ impl House {
 
     /// The same, with something configured differently.
     pub(super) fn with(change: impl FnOnce(&mut App)) -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let dir = std::env::temp_dir().join(format!("bluetick-http-{}-{number}", std::process::id()));
+        let dir = tempfile::tempdir().expect("a folder").keep();
         let clock = Clock::manual(START);
         let options = store::Options { dir: dir.clone(), cache_mb: 16, ..store::Options::default() };
         let (store, _writer) = store::start(&options, Shelf::beside(&options.dir), Policy::default(), clock.clone())

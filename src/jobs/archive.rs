@@ -248,8 +248,8 @@ mod tests {
 
     #[test]
     fn a_segment_that_holds_anything_else_is_untrue() {
-        let dir = std::env::temp_dir().join(format!("bluetick-prove-{}", std::process::id()));
-        let shelf = Shelf::beside(&dir);
+        let dir = tempfile::tempdir().expect("a folder");
+        let shelf = Shelf::beside(dir.path());
         let messages = [1, 2].map(|number: u8| {
             let (to, from) = ("+4915100000001".into(), "+15550001111".into());
             let draft = Draft::new(Address::Phone(to), Address::Phone(from), Content::Text("hello".into()));
@@ -265,6 +265,5 @@ mod tests {
             let wrong: Vec<_> = wrong.iter().map(|proof| ((), *proof)).collect();
             assert!(matches!(prove(&shelf, 1, wrong), Err(ArchiveError::Untrue(1))));
         }
-        std::fs::remove_dir_all(dir).expect("it is ours");
     }
 }

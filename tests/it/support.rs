@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use bluetick::message::{Address, AttemptId, Content, Draft, Fact, Message, MessageId, Sid, Word};
 use bluetick::store::{Accept, Claim, Inbound, Report, Settle, Snapshot, Store, Turn, Write, Written, verify};
@@ -13,11 +12,7 @@ pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
     pub(crate) fn new() -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let name = format!("bluetick-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&path).expect("the temporary folder can be written");
-        Self(path)
+        Self(tempfile::tempdir().expect("a folder").keep())
     }
 
     pub(crate) fn store(&self) -> Store {

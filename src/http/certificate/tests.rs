@@ -3,6 +3,7 @@
 use std::fs;
 
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use tempfile::TempDir;
 
 use super::*;
 use crate::http::testing::START;
@@ -17,23 +18,23 @@ pub(crate) fn pem(from: i32, until: i32) -> (String, String) {
 }
 
 /// Two files in a folder that goes when this does.
-pub(crate) struct Folder(PathBuf);
+pub(crate) struct Folder(TempDir);
 
 impl Folder {
     pub(crate) fn with((certificate, key): &(String, String)) -> Self {
-        let folder = Self(std::env::temp_dir().join(format!("bluetick-tls-{:016x}", rand::random::<u64>())));
+        let folder = Self(tempfile::tempdir().expect("a folder"));
         fs::create_dir_all(&folder.0).expect("a folder");
         folder.write(certificate, key);
         folder
     }
 
     pub(crate) fn write(&self, certificate: &str, key: &str) {
-        fs::write(self.0.join("cert.pem"), certificate).expect("written");
-        fs::write(self.0.join("key.pem"), key).expect("written");
+        fs::write(self.0.path().join("cert.pem"), certificate).expect("written");
+        fs::write(self.0.path().join("key.pem"), key).expect("written");
     }
 
     pub(crate) fn options(&self) -> Options {
-        let (certificate, key) = (self.0.join("cert.pem"), self.0.join("key.pem"));
+        let (certificate, key) = (self.0.path().join("cert.pem"), self.0.path().join("key.pem"));
         Options { tls_cert_file: Some(certificate), tls_key_file: Some(key), ..Options::default() }
     }
 
@@ -42,16 +43,10 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 fn complaint(certificate: &str, key: &str) -> String {
     let folder = Folder::with(&(certificate.to_owned(), key.to_owned()));
     let said = folder.load(START).map(drop).expect_err("not whole").to_string();
-    said.replace(&folder.0.display().to_string(), "/tls")
+    said.replace(&folder.0.path().display().to_string(), "/tls")
 }
 
 #[test]
