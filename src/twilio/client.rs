@@ -10,7 +10,7 @@ use jiff::civil::Date;
 use serde::de::DeserializeOwned;
 
 use crate::clock::Time;
-use crate::keyring::{Held, Keyring, Kind};
+use crate::keyring::{Held, Keyring, Kind, State};
 use crate::message::Sid;
 use crate::twilio::options::{BadOptions, Options};
 use crate::twilio::outcome::{Outcome, classify_create, error_body, retry_after};
@@ -133,15 +133,17 @@ impl Client {
         Self { keyring, ..self }
     }
 
-    /// Who we are to the API: an API key if there is one, else the account itself; the one in use first, then those that a
-    /// rotation brings and takes away.
+    /// Who we are to the API: an API key if one is in use or retires, else the account itself; the one in use first, then those
+    /// that a rotation brings and takes away. A staged API key is for nobody yet: unlike a staged token, which Twilio may take
+    /// for the only one at any moment, no key ends another.
     fn credentials(&self) -> Vec<Credentials> {
         let key = |held: Held| {
             let (user, secret) = held.value.expose().split_once(':')?;
             Some(Credentials { user: user.to_owned(), secret: secret.into() })
         };
         let token = |held: Held| Credentials { user: self.account_sid.clone(), secret: held.value };
-        let keys: Vec<_> = self.keyring.held(Kind::TwilioApiKey).into_iter().filter_map(key).collect();
+        let keys = self.keyring.held(Kind::TwilioApiKey).into_iter().filter(|held| held.state != State::Staged);
+        let keys: Vec<_> = keys.filter_map(key).collect();
         if !keys.is_empty() {
             return keys;
         }
@@ -252,6 +254,7 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
+    use crate::keyring::{Entry, Ring, Secret, Vault};
     use crate::twilio::outcome::NotProcessed;
     use crate::twilio::transport::InProcess;
     use crate::twilio::wire::ErrorBody;
@@ -391,6 +394,27 @@ mod tests {
         let client = client.with_keyring(Keyring::of_tokens(["first".into(), "second".into()]));
         client.create(&CreateMessage::default()).await;
         assert_eq!(requests.lock().expect("whole").len(), 1, "what may have been done is never asked again");
+    }
+
+    #[tokio::test]
+    async fn an_api_key_whose_turn_has_not_come_is_sent_with_by_nobody() {
+        let (client, requests) = client(answer(200, MESSAGE));
+        let vault = Vault::new([1; 32]);
+        let (token, key) = (Secret::new("first"), Secret::new("SK1:next"));
+        let mut tokens = Ring::default();
+        tokens.meet(&token, Kind::TwilioAuthToken, Duration::ZERO, Time(0));
+        let mut keys = Ring::default();
+        let staged = Entry::new(Kind::TwilioApiKey, 1, State::Staged, &key, Some((&vault, [2; 16])), Time(0));
+        keys.stage(staged).expect("nothing is staged");
+        client.keyring.set_vault(Arc::new(vault));
+        client.keyring.hold(&[tokens.clone(), keys.clone()], std::slice::from_ref(&token));
+        client.fetch(sid()).await.expect("a message");
+        keys.promote(Duration::ZERO, Time(0)).expect("one is staged");
+        client.keyring.hold(&[tokens, keys], &[token]);
+        client.fetch(sid()).await.expect("a message");
+        let requests = requests.lock().expect("whole");
+        let users: Vec<_> = requests.iter().map(|request| request.credentials.user.as_str()).collect();
+        assert_eq!(users, [ACCOUNT, "SK1"]);
     }
 
     #[tokio::test]
