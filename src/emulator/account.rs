@@ -1,4 +1,4 @@
-//! The account: who may call, its balance, and its two tokens with their rotation.
+//! The account: who may call, its balance, its API keys, and its two tokens with their rotation.
 //!
 //! Invariant: only the primary token signs, revoked or not. The secondary opens the API until it is promoted; then the old primary is void.
 
@@ -9,10 +9,14 @@ use serde_json::json;
 
 use super::exchange::{Answer, Refusal, Request};
 use super::options::{KeyOptions, Options};
+use super::query::Query;
 use super::random_hex;
 use crate::clock::Time;
 use crate::twilio::signature::AuthToken;
 use crate::twilio::wire::{API_VERSION, format_date};
+
+/// Most API keys of the account.
+const MAX_KEYS: usize = 1_000;
 
 /// Whose credentials came with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +116,29 @@ impl Account {
     pub(super) fn promote(&mut self, request: &Request, now: Time) -> Result<Answer, Refusal> {
         self.primary = self.secondary.take().ok_or_else(|| Refusal::not_found(&request.path))?;
         Ok(self.token_answer(200, "auth_token", self.primary.expose(), "Promote", request, now))
+    }
+
+    /// `POST …/Keys.json`: the one answer that shows the secret.
+    pub(super) fn create_key(&mut self, request: &Request, now: Time, dice: &mut StdRng) -> Result<Answer, Refusal> {
+        if self.keys.len() >= MAX_KEYS {
+            return Err(Refusal::new(400, 20001, format!("There are {MAX_KEYS} API keys already: delete one first")));
+        }
+        let form = Query::of_body(request)?;
+        let key = KeyOptions { sid: format!("SK{}", random_hex(dice)), secret: random_hex(dice) };
+        let at = format_date(now.0);
+        let body = json!({
+            "sid": key.sid, "friendly_name": form.some("FriendlyName"), "secret": key.secret,
+            "date_created": at, "date_updated": at,
+        });
+        self.keys.push(key);
+        Ok(Answer::json(201, &body))
+    }
+
+    /// `DELETE …/Keys/{sid}.json`: from now on it opens nothing.
+    pub(super) fn delete_key(&mut self, sid: &str, request: &Request) -> Result<Answer, Refusal> {
+        let place = self.keys.iter().position(|key| key.sid == sid);
+        self.keys.remove(place.ok_or_else(|| Refusal::not_found(&request.path))?);
+        Ok(Answer::empty())
     }
 
     fn token_answer(&self, status: u16, name: &str, token: &str, last: &str, request: &Request, now: Time) -> Answer {

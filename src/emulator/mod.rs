@@ -1,6 +1,6 @@
 //! A small, strict, forgetful Twilio that misbehaves by script; the only fake in the house.
 //!
-//! It answers the Messages, Account, AuthTokens, Senders, Content and Alerts APIs with Twilio's own shapes and codes, signs
+//! It answers the Messages, Account, AuthTokens, Keys, Senders, Content and Alerts APIs with Twilio's own shapes and codes, signs
 //! what it posts to the app, and plays the people at the other end. [`Scenario`] has the table of its misbehaviour, `chaos`
 //! that of misbehaviour by chance, `control` the API that scripts both, `ledger` what really happened, for a test to compare with.
 //! Never for production: it keeps nothing, and forgets the oldest messages past a bound.

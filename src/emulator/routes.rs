@@ -79,6 +79,13 @@ impl Emulator {
         }
         match (rest, request.method) {
             ([_], Method::Get) => account_only(caller).map(|()| self.account.fetch(self.started)),
+            ([_, "Keys.json"], Method::Post) => {
+                account_only(caller).and_then(|()| self.account.create_key(request, now, dice))
+            }
+            ([_, "Keys", name], Method::Delete) => {
+                let sid = name.strip_suffix(".json").unwrap_or(name);
+                account_only(caller).and_then(|()| self.account.delete_key(sid, request))
+            }
             ([_, "Balance.json"], Method::Get) => Ok(self.account.balance()),
             ([_, "Messages.json"], Method::Get) => self.list_messages(request, now),
             ([_, "Messages.json"], Method::Post) => self.create_message(request, now, dice),
@@ -92,7 +99,7 @@ impl Emulator {
                 }
             }
             ([_, "Messages", sid, "Media.json"], Method::Get) => self.list_media(sid, request),
-            ([_] | [_, "Balance.json" | "Messages.json"], _) => Err(wrong_method()),
+            ([_] | [_, "Balance.json" | "Keys.json" | "Messages.json"] | [_, "Keys", _], _) => Err(wrong_method()),
             _ => Err(Refusal::not_found(&request.path)),
         }
     }

@@ -5,6 +5,7 @@ Not here: what is expected of it; that is in the tests.
 """
 
 import atexit
+import base64
 import contextlib
 import http.client
 import json
@@ -171,6 +172,22 @@ class Emulator(Process):
         assert status == 200, answer
         return answer
 
+    def account(self, method, path, token):
+        """One call of the API by the account itself, with one of its tokens."""
+        basic = base64.b64encode(f"{self.account_sid}:{token}".encode()).decode()
+        status, answer = call(method, self.url + path, headers={"Authorization": f"Basic {basic}"})
+        assert status < 300, (path, status, answer)
+        return answer
+
+    def second_token(self, token):
+        """A secondary auth token, as a person makes it in the console."""
+        return self.account("POST", "/v1/AuthTokens/Secondary", token)["secondary_auth_token"]
+
+    def new_api_key(self, token):
+        """An API key as bluetick is given it: SID:secret."""
+        key = self.account("POST", f"/2010-04-01/Accounts/{self.account_sid}/Keys.json", token)
+        return f"{key['sid']}:{key['secret']}"
+
     def counts(self):
         """How much of everything there was."""
         return self.ledger(limit=0)["counts"]
@@ -311,9 +328,9 @@ class Serve(Bluetick):
         super().__init__(name, "serve", **(configuration | policy | environment))
 
 
-def run(*arguments, within=PATIENCE):
-    """One command of the binary to its end: (exit code, what it printed)."""
+def run(*arguments, within=PATIENCE, given=""):
+    """One command of the binary to its end, with what it is given to read: (exit code, what it printed)."""
     done = subprocess.run(
-        [BINARY, *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=within
+        [BINARY, *map(str, arguments)], input=given, capture_output=True, text=True, timeout=within
     )
     return done.returncode, done.stdout + done.stderr

@@ -58,6 +58,24 @@ fn a_promoted_token_signs_and_the_old_one_opens_nothing() {
 }
 
 #[test]
+fn an_api_key_opens_from_when_it_is_made_until_it_is_deleted() {
+    let mut desk = Desk::open();
+    let options = Options::default();
+    let keys = format!("/2010-04-01/Accounts/{}/Keys", options.account_sid);
+    let make = || Request::new(Method::Post, &format!("{keys}.json")).with_body("FriendlyName=shop");
+    let (status, key) = desk.call(make());
+    let (sid, secret) = (key["sid"].as_str().expect("a SID"), key["secret"].as_str().expect("a secret"));
+    assert_eq!((status, &key["friendly_name"], sid.len()), (201, &"shop".into(), 34));
+    let list = Request::new(Method::Get, &format!("/2010-04-01/Accounts/{}/Messages.json", options.account_sid));
+    let list = list.with_basic(sid, secret);
+    assert_eq!(desk.call(list.clone()).0, 200);
+    assert_eq!(desk.call(make().with_basic(sid, secret)).1["code"], 20003, "no key makes another");
+    let delete = || Request::new(Method::Delete, &format!("{keys}/{sid}.json"));
+    assert_eq!((desk.call(delete()).0, desk.call(delete()).1["code"].as_u64()), (204, Some(20404)));
+    assert_eq!(desk.call(list).1["code"], 20003);
+}
+
+#[test]
 fn senders_are_listed_updated_and_online_again() {
     let mut desk = Desk::open();
     let (_, list) = desk.get("/v2/Channels/Senders?Channel=whatsapp&PageSize=1");
