@@ -249,6 +249,11 @@ impl Custody {
                 used,
                 "the configuration holds a secret that was rotated away: the newer one in the store is used; write it there too"
             ),
+            Met::Refused(found) => tracing::error!(
+                kind = kind.as_str(),
+                found,
+                "the configuration holds a secret that was revoked in an emergency: it is not used; make a new one, and write it there"
+            ),
             Met::Adopted(generation) => {
                 let by = Actor { name: "configuration".to_owned(), ..Actor::default() };
                 let value = value.clone();

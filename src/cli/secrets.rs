@@ -349,8 +349,8 @@ fn reset(data: &std::path::Path, is_meant: bool, out: &mut dyn Write) -> anyhow:
     if !is_meant {
         writeln!(
             out,
-            "every secret that is kept in this data file would be revoked: put new ones into the configuration, or rotate. Access tokens\n\
-             end. Nothing was done. Say --yes to go on."
+            "every secret that is kept in this data file would be given up: put those that Twilio knows into the configuration, or give\n\
+             them by `bluetick secrets rotate`, once it runs. Access tokens end. Nothing was done. Say --yes to go on."
         )?;
         return Ok(Answer::No);
     }

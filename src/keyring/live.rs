@@ -70,7 +70,10 @@ impl Keyring {
             let kept = vault.as_ref().and_then(|vault| entry.value(vault));
             kept.or_else(|| configured.iter().find(|value| trace(value) == entry.trace).cloned())
         };
-        let live = rings.iter().flat_map(|ring| &ring.0).filter(|entry| entry.state != State::Revoked);
+        let live = rings
+            .iter()
+            .flat_map(|ring| &ring.0)
+            .filter(|entry| !matches!(entry.state, State::Retired | State::Revoked));
         let held = live.filter_map(|entry| {
             let Entry { kind, generation, state, .. } = *entry;
             Some(Held { kind, generation, state, value: value(entry)? })
@@ -92,7 +95,7 @@ impl Keyring {
         held.sort_by_key(|held| match held.state {
             State::Active => 0,
             State::Staged => 1,
-            State::Retiring(_) | State::Revoked => 2,
+            State::Retiring(_) | State::Retired | State::Revoked => 2,
         });
         held
     }

@@ -1,7 +1,8 @@
-//! The life of a secret: `staged → active → retiring → revoked`, one ring for each kind of secret.
+//! The life of a secret: `staged → active → retiring → retired`, and `revoked` in an emergency; one ring for each kind of secret.
 //!
-//! Invariant: at most one of a kind is staged and at most one is active; what is revoked stays so, and its value is gone. A
-//! secret that retires is good until its time, whether or not anybody looks.
+//! Invariant: at most one of a kind is staged and at most one is active; the value of what is retired or revoked is gone. What is
+//! retired may be given again, by a person; what was revoked stays so. A secret that retires is good until its time, whether or
+//! not anybody looks.
 
 use std::fmt;
 use std::time::Duration;
@@ -66,8 +67,10 @@ pub enum State {
     Active,
     /// Another is used; it is good until this time.
     Retiring(Time),
-    /// It is good for nothing.
+    /// It is good for nothing, and never will be: it may be in wrong hands.
     Revoked,
+    /// It is good for nothing: its time is over, or it was put away. The same value may come again.
+    Retired,
 }
 
 impl State {
@@ -77,7 +80,7 @@ impl State {
             Self::Staged => "staged",
             Self::Active => "active",
             Self::Retiring(until) if now < until => "retiring",
-            Self::Retiring(_) | Self::Revoked => "revoked",
+            Self::Retiring(_) | Self::Retired | Self::Revoked => "revoked",
         }
     }
 
@@ -86,7 +89,7 @@ impl State {
         match self {
             Self::Staged | Self::Active => true,
             Self::Retiring(until) => now < until,
-            Self::Revoked => false,
+            Self::Retired | Self::Revoked => false,
         }
     }
 }
@@ -141,7 +144,7 @@ impl Entry {
 
     fn turn(&mut self, state: State, now: Time) {
         (self.state, self.since) = (state, now);
-        if state == State::Revoked {
+        if matches!(state, State::Retired | State::Revoked) {
             self.sealed = None;
         }
     }
@@ -187,6 +190,10 @@ impl fmt::Display for Unturned {
                 write!(f, "generation {generation} is staged already: promote or revoke it first")
             }
             Self::NothingStaged => write!(f, "nothing is staged: rotate first, and say what the new one is"),
+            Self::Known(generation, State::Revoked) => write!(
+                f,
+                "this value was revoked in an emergency, as generation {generation}, and does not come back: make a new one"
+            ),
             Self::Known(generation, _) => write!(f, "this value is known already, as generation {generation}"),
             Self::Missing(generation) => write!(f, "there is no generation {generation}"),
             Self::InUse(generation) => {
@@ -217,6 +224,8 @@ pub enum Met {
         /// Which is used.
         used: u32,
     },
+    /// It was revoked in an emergency, and nothing is used.
+    Refused(u32),
 }
 
 /// All secrets of one kind, oldest first.
@@ -244,12 +253,18 @@ impl Ring {
         self.0.iter().map(|entry| (entry.generation, entry.state)).collect()
     }
 
-    /// A new one whose turn comes.
+    /// The last that had this value.
+    fn known(&self, trace: [u8; 8]) -> Option<&Entry> {
+        self.0.iter().rev().find(|known| known.trace == trace)
+    }
+
+    /// A new one whose turn comes. It may have a value that retires or is retired: whoever gives it again means it.
     pub fn stage(&mut self, entry: Entry) -> Result<(), Unturned> {
         if let Some(staged) = self.staged() {
             return Err(Unturned::AlreadyStaged(staged.generation));
         }
-        if let Some(known) = self.0.iter().find(|known| known.trace == entry.trace) {
+        let ended = |known: &&Entry| matches!(known.state, State::Retiring(_) | State::Retired);
+        if let Some(known) = self.known(entry.trace).filter(|known| !ended(known)) {
             return Err(Unturned::Known(known.generation, known.state));
         }
         self.0.push(Entry { state: State::Staged, ..entry });
@@ -265,7 +280,7 @@ impl Ring {
             match entry.state {
                 State::Active => entry.turn(State::Retiring(now.plus(overlap)), now),
                 State::Staged => entry.turn(State::Active, now),
-                State::Retiring(_) | State::Revoked => {}
+                State::Retiring(_) | State::Retired | State::Revoked => {}
             }
         }
         Ok(())
@@ -281,22 +296,24 @@ impl Ring {
         if let Some(last_used_at) = entry.last_used_at.filter(|at| entry.state.is_live(now) && now < at.plus(quiet)) {
             return Err(Unturned::StillUsed { generation, last_used_at });
         }
-        entry.turn(State::Revoked, now);
+        if !matches!(entry.state, State::Retired | State::Revoked) {
+            entry.turn(State::Retired, now);
+        }
         Ok(())
     }
 
-    /// Nothing of this kind is good for anything from now on.
+    /// Nothing of this kind is good for anything from now on, nor ever again.
     pub fn revoke_all(&mut self, now: Time) {
         let live = self.0.iter_mut().filter(|entry| entry.state != State::Revoked);
         live.for_each(|entry| entry.turn(State::Revoked, now));
     }
 
-    /// Those whose time has passed are written down as revoked, and their values go; says whether there were any.
+    /// Those whose time has passed are written down as retired, and their values go; says whether there were any.
     pub fn expire(&mut self, now: Time) -> bool {
         let over = |entry: &&mut Entry| matches!(entry.state, State::Retiring(until) if until <= now);
         let over: Vec<_> = self.0.iter_mut().filter(over).collect();
         let any = !over.is_empty();
-        over.into_iter().for_each(|entry| entry.turn(State::Revoked, now));
+        over.into_iter().for_each(|entry| entry.turn(State::Retired, now));
         any
     }
 
@@ -305,16 +322,21 @@ impl Ring {
     pub fn meet(&mut self, value: &Secret, kind: Kind, overlap: Duration, now: Time) -> Met {
         let trace = trace(value);
         let active = self.active().map(|active| active.generation);
-        if let Some(known) = self.0.iter().find(|known| known.trace == trace) {
-            return match (known.state, active) {
-                (State::Retiring(_) | State::Revoked, Some(used)) => Met::Stale { found: known.generation, used },
-                _ => Met::Current,
-            };
+        if let Some(known) = self.known(trace) {
+            match (known.state, active) {
+                (State::Retiring(_) | State::Retired | State::Revoked, Some(used)) => {
+                    return Met::Stale { found: known.generation, used };
+                }
+                (State::Revoked, None) => return Met::Refused(known.generation),
+                // Nothing is used, so nothing took its place: it was given up, and is given again.
+                (State::Retired, None) => {}
+                _ => return Met::Current,
+            }
         }
         // It takes the place of whatever was used.
         let generation = self.next();
         if let Some(staged) = self.0.iter_mut().find(|entry| entry.state == State::Staged) {
-            staged.turn(State::Revoked, now);
+            staged.turn(State::Retired, now);
         }
         self.0.push(Entry::new(kind, generation, State::Staged, value, None, now));
         self.promote(overlap, now).expect("one was staged above");
@@ -360,7 +382,7 @@ mod tests {
         );
         assert_eq!(ring.0[0].state.as_str(later(1)), "revoked");
         assert!(!ring.expire(NOW) && ring.expire(later(1)) && !ring.expire(later(1)));
-        assert_eq!((ring.0[0].state, ring.0[0].sealed.is_some()), (State::Revoked, false));
+        assert_eq!((ring.0[0].state, ring.0[0].sealed.is_some()), (State::Retired, false));
         assert_eq!(ring.promote(HOUR, NOW), Err(Unturned::NothingStaged));
         ring.revoke_all(NOW);
         assert!(ring.0.iter().all(|entry| entry.state == State::Revoked && entry.sealed.is_none()));
@@ -378,7 +400,42 @@ mod tests {
         assert_eq!(refused, Err(Unturned::StillUsed { generation: 1, last_used_at: NOW }));
         assert!(refused.expect_err("refused").to_string().contains("wait, or force it"));
         assert_eq!(ring.retire(1, Duration::ZERO, NOW), Ok(()), "no quiet is asked for");
-        assert_eq!(ring.0[0].state, State::Revoked);
+        assert_eq!(ring.0[0].state, State::Retired);
+        ring.revoke_all(NOW);
+        assert_eq!((ring.retire(1, Duration::ZERO, later(1)), ring.0[0].state), (Ok(()), State::Revoked));
+    }
+
+    #[test]
+    fn a_value_comes_again_when_it_is_given_again_but_never_after_an_emergency() {
+        let mut ring = ring();
+        ring.stage(entry(&ring, "mistyped")).expect("nothing is staged");
+        assert_eq!(ring.stage(entry(&ring, "first")), Err(Unturned::AlreadyStaged(2)));
+        ring.promote(HOUR, NOW).expect("one is staged");
+        assert_eq!(ring.stage(entry(&ring, "mistyped")), Err(Unturned::Known(2, State::Active)));
+        ring.stage(entry(&ring, "first")).expect("it retires, and is given again");
+        ring.promote(HOUR, NOW).expect("one is staged");
+        assert_eq!(ring.states(), [(1, State::Retiring(later(1))), (2, State::Retiring(later(1))), (3, State::Active)]);
+        assert_eq!(
+            ring.meet(&Secret::new("first"), KIND, HOUR, NOW),
+            Met::Current,
+            "the last of that value is the one"
+        );
+        ring.expire(later(1));
+        ring.stage(entry(&ring, "mistyped")).expect("it is retired, and is given again");
+        ring.revoke_all(NOW);
+        for value in ["first", "mistyped"] {
+            let refused = ring.stage(entry(&ring, value)).expect_err("revoked");
+            assert!(refused.to_string().contains("does not come back"), "{refused}");
+        }
+        ring.stage(entry(&ring, "fifth")).expect("nothing is staged");
+    }
+
+    #[test]
+    fn what_was_given_up_is_used_again_once_it_stands_in_the_configuration() {
+        let mut ring = ring();
+        ring.0[0].turn(State::Retired, NOW);
+        assert_eq!(ring.meet(&Secret::new("first"), KIND, HOUR, NOW), Met::Adopted(2));
+        assert_eq!(ring.meet(&Secret::new("first"), KIND, HOUR, NOW), Met::Current);
     }
 
     #[test]
@@ -394,14 +451,14 @@ mod tests {
         ring.expire(later(1));
         assert_eq!(meet(&mut ring, "first", later(1)), Met::Stale { found: 1, used: 2 });
         assert_eq!(meet(&mut ring, "third", later(1)), Met::Adopted(3));
-        assert_eq!(ring.states(), [(1, State::Revoked), (2, State::Retiring(later(2))), (3, State::Active)]);
+        assert_eq!(ring.states(), [(1, State::Retired), (2, State::Retiring(later(2))), (3, State::Active)]);
     }
 
     #[test]
     fn after_everything_was_revoked_only_a_new_value_is_used() {
         let mut ring = ring();
         ring.revoke_all(NOW);
-        assert_eq!(ring.meet(&Secret::new("first"), KIND, HOUR, NOW), Met::Current);
+        assert_eq!(ring.meet(&Secret::new("first"), KIND, HOUR, NOW), Met::Refused(1));
         assert_eq!(ring.active(), None, "what was revoked stays so, though it still stands in the file");
         assert_eq!(ring.meet(&Secret::new("second"), KIND, HOUR, NOW), Met::Adopted(2));
     }

@@ -91,7 +91,7 @@ pub(super) fn lock(batch: &mut Batch<'_>, locks: &Locks, expected: Option<KeyNam
     Ok(true)
 }
 
-/// Gives the vault up, and every secret that only it opens: they are revoked.
+/// Gives the vault up, and every secret that only it opens. Whoever knows one may give it again.
 pub(super) fn give_up(batch: &mut Batch<'_>) -> Result<bool, StoreError> {
     let now = batch.now;
     let table = batch.tables.secrets.open()?;
@@ -100,7 +100,7 @@ pub(super) fn give_up(batch: &mut Batch<'_>) -> Result<bool, StoreError> {
         let (key, entry) = row?;
         let entry: Entry = decode(entry.value())?;
         if entry.sealed.is_some() {
-            lost.push((key.value(), Entry { state: State::Revoked, since: now, sealed: None, ..entry }));
+            lost.push((key.value(), Entry { state: State::Retired, since: now, sealed: None, ..entry }));
         }
     }
     for (key, entry) in lost {
