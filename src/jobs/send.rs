@@ -177,6 +177,7 @@ impl Job {
         let mut pace = Pace {
             pacer: Pacer::new(job.options.rate_per_s, job.rates.clone()),
             width: Width::new(job.options.concurrency),
+            refusals: 0,
         };
         let mut flights = JoinSet::new();
         let mut stopping = stop.clone();
@@ -199,7 +200,7 @@ impl Job {
     async fn turn(
         self: &Arc<Self>,
         pace: &mut Pace,
-        flights: &mut JoinSet<Signal>,
+        flights: &mut JoinSet<(u32, Signal)>,
         stop: &mut watch::Receiver<bool>,
     ) -> Result<(), StoreError> {
         let free = pace.width.get().saturating_sub(flights.len());
@@ -215,7 +216,8 @@ impl Job {
                 }
                 for message in claimed.messages {
                     pace.pacer.spend(message.sender, 1);
-                    flights.spawn(Arc::clone(self).post(message));
+                    let (job, refusals) = (Arc::clone(self), pace.refusals);
+                    flights.spawn(async move { (refusals, job.post(message).await) });
                 }
             }
             Plan::Wait(until) => {
@@ -223,12 +225,12 @@ impl Job {
                 tokio::select! {
                     () = self.store.wake().sendable.notified(), if free > 0 => {}
                     () = wait(stop, sleep) => {}
-                    Some(landed) = flights.join_next() => self.land(landed.ok(), &mut pace.width, stop).await,
+                    Some(landed) = flights.join_next() => self.land(landed.ok(), pace, stop).await,
                 }
             }
         }
         while let Some(landed) = flights.try_join_next() {
-            self.land(landed.ok(), &mut pace.width, stop).await;
+            self.land(landed.ok(), pace, stop).await;
         }
         Ok(())
     }
@@ -269,18 +271,20 @@ impl Job {
         }
     }
 
-    async fn land(&self, signal: Option<Signal>, width: &mut Width, stop: &mut watch::Receiver<bool>) {
-        match signal {
-            Some(Signal::Calm) => width.grow(),
-            Some(Signal::TooMany) => width.shrink(),
-            Some(Signal::Refused(detail)) => {
+    async fn land(&self, landed: Option<(u32, Signal)>, pace: &mut Pace, stop: &mut watch::Receiver<bool>) {
+        match landed {
+            Some((_, Signal::Calm)) => pace.width.grow(),
+            Some((_, Signal::TooMany)) => pace.width.shrink(),
+            // Else it was under way when Twilio refused another, and says nothing about what holds now.
+            Some((refusals, Signal::Refused(detail))) if refusals == pace.refusals => {
+                pace.refusals += 1;
                 let cause = Cause::Credentials(detail.clone());
                 if let Err(error) = self.write(Write::Pause(Scope::Account, cause)).await {
                     tracing::error!(%error, "the pause could not be stored");
                 }
                 self.knock(detail, Duration::from_millis(self.policy.probe_after_ms), stop).await;
             }
-            Some(Signal::Silence) | None => {}
+            Some((_, Signal::Refused(_) | Signal::Silence)) | None => {}
         }
     }
 
@@ -324,4 +328,6 @@ impl Job {
 struct Pace {
     pacer: Pacer,
     width: Width,
+    /// How often Twilio has refused us.
+    refusals: u32,
 }
