@@ -2,19 +2,20 @@
 //!
 //! Invariant: what is held in memory is what the store keeps, from before whoever changed it is answered. A wrong master key is
 //! said and nothing is opened with it; a vault that exists is never replaced by a new one.
-//! Not here: which change is right (`keyring`), who may ask for it (`http`), what Twilio does (`jobs`).
+//! Not here: which change is right (`keyring`), who may ask for it (`http`), what is changed at Twilio (`jobs`).
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::archive;
 use crate::audit::{Actor, Deed};
 use crate::clock::{Clock, Time};
 use crate::keyring::{Entry, Keyring, Kind, Met, Options, Ring, Secret, State, Unturned, Vault, VaultKey};
 use crate::store::{Act, Govern, Handle, Locks, Rotation, Snapshot, StoreError, Use, Used, Write, Written};
+use crate::twilio::{Client, ClientError};
 
 /// The name of the master key's file in the data folder.
 pub const MASTER_KEY: &str = "master.key";
@@ -35,6 +36,15 @@ pub enum CustodyError {
     /// The change is none that can be made.
     #[error("{0}")]
     Unturned(Unturned),
+    /// Twilio does not know it.
+    #[error(
+        "is not let in by Twilio for this account (an API key must be allowed to read messages): nothing was changed; compare it with \
+         Twilio's console"
+    )]
+    NotLetIn,
+    /// Twilio gave no answer.
+    #[error("whether Twilio knows the secret could not be found out, so nothing was changed: {0}; try again")]
+    NoAnswer(ClientError),
     /// Somebody else changes it all the time.
     #[error("somebody else changes it at the same time: look at it, then ask again")]
     Stale,
@@ -55,6 +65,8 @@ pub struct Custody {
     path: PathBuf,
     /// What stands in the configuration.
     configured: Vec<(Kind, Secret)>,
+    /// Who is asked whether a secret opens anything; nobody, where no account is configured.
+    twilio: OnceLock<Arc<Client>>,
     /// One change at a time in this process.
     turn: tokio::sync::Mutex<()>,
 }
@@ -70,9 +82,10 @@ impl Custody {
     ) -> Result<Self, CustodyError> {
         let path = options.master_key_path.clone().unwrap_or_else(|| dir.join(MASTER_KEY));
         let (clock, keyring) = (store.clock(), Keyring::default());
-        let turn = tokio::sync::Mutex::default();
-        let custody = Self { store: store.clone(), clock, keyring, options: options.clone(), path, configured, turn };
-        let snapshot = store.read()?;
+        let (turn, twilio) = (tokio::sync::Mutex::default(), OnceLock::new());
+        let (store, options) = (store.clone(), options.clone());
+        let custody = Self { store, clock, keyring, options, path, configured, twilio, turn };
+        let snapshot = custody.store.read()?;
         if let Some(locks) = snapshot.locks()? {
             if custody.has_master() || keeps_others(&snapshot)? {
                 custody.keyring.set_vault(Arc::new(custody.unlock(&locks)?));
@@ -84,8 +97,25 @@ impl Custody {
         for kind in Kind::ALL {
             custody.meet(kind).await?;
         }
-        custody.hold(&store.read()?)?;
+        custody.hold(&custody.store.read()?)?;
         Ok(custody)
+    }
+
+    /// From now on this one is asked whether a secret opens anything at Twilio.
+    pub fn ask(&self, twilio: Arc<Client>) {
+        // Whoever came first stays.
+        let _ = self.twilio.set(twilio);
+    }
+
+    /// Asks Twilio whether it lets this secret in, before it takes the place of one that is. Without an account nothing is sent, so
+    /// nothing can be shut out.
+    pub async fn try_out(&self, kind: Kind, value: &Secret) -> Result<(), CustodyError> {
+        let Some(twilio) = self.twilio.get().filter(|_| !kind.is_own()) else { return Ok(()) };
+        match twilio.opens(kind, value).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(CustodyError::NotLetIn),
+            Err(error) => Err(CustodyError::NoAnswer(error)),
+        }
     }
 
     /// The secrets that are good for something.

@@ -148,6 +148,8 @@ codes! {
     BackupFailed = "backup_failed" 500 "The backup could not be made";
     /// The disk is nearly full.
     StorageFull = "storage_full" 507 "The disk is nearly full";
+    /// Twilio had to be asked first, and gave no answer.
+    TwilioUnavailable = "twilio_unavailable" 502 "Twilio gave no answer";
     /// Something must be configured first.
     NotConfigured = "not_configured" 503 "This is not configured";
 }

@@ -1,7 +1,7 @@
 //! `/v1/secrets`: how every secret stands, and what is done about it; never what it is.
 //!
-//! Invariant: a revocation holds before it is answered. Nothing here speaks to Twilio: what must be done there is written down,
-//! and the commit wakes whoever does it.
+//! Invariant: a revocation holds before it is answered. What somebody gives is used only once Twilio has let it in, so that a
+//! mistyped one takes nobody's place. What changes anything at Twilio is written down, and the commit wakes whoever does it.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::audit::Deed;
 use crate::clock::Time;
 use crate::custody::{CustodyError, QUIET};
 use crate::keyring::{Entry, Kind, Ring, Secret, State};
-use crate::pause::{Cause, Scope};
+use crate::pause::{Cause, Paused, Scope};
 use crate::store::{Act, Rotation, RotationStep, Sessions, Snapshot, StoreError, Write};
 
 /// A value and two words.
@@ -159,7 +159,7 @@ pub(super) async fn list(app: Data<App>) -> Result<Json<SecretsView>, Problem> {
     params(("kind" = String, Path, example = "twilio_auth_token")),
     responses((status = 201, body = KindView), (status = 202, body = KindView), (status = 400, body = ProblemBody),
         (status = 404, body = ProblemBody), (status = 409, body = ProblemBody), (status = 413, body = ProblemBody),
-        (status = 415, body = ProblemBody), (status = 422, body = ProblemBody)))]
+        (status = 415, body = ProblemBody), (status = 422, body = ProblemBody), (status = 502, body = ProblemBody)))]
 pub(super) async fn rotate(
     request: HttpRequest,
     app: Data<App>,
@@ -173,6 +173,9 @@ pub(super) async fn rotate(
         Some(value) => {
             let vault = app.custody.vault().await?;
             let (value, overlap) = (Secret::new(value), app.custody.options().overlap(kind));
+            if asked.promote {
+                app.custody.try_out(kind, &value).await?;
+            }
             let stage = |ring: &mut Ring, now| {
                 let generation = ring.next();
                 ring.stage(Entry::new(kind, generation, State::Staged, &value, Some((&vault, rand::random())), now))?;
@@ -183,11 +186,23 @@ pub(super) async fn rotate(
                 Ok(Deed::new(action, kind.as_str(), format!("generation {generation}")))
             };
             app.custody.change(kind, by, None, stage).await?;
+            if asked.promote {
+                go_on(&app).await?;
+            }
         }
         None if kind.is_own() => drop(app.custody.renew(kind, by).await?),
         None => return begin(&app, &who, asked.replace).await,
     }
     Ok(HttpResponse::Created().json(KindView::read(&app, &app.store.read()?, kind)?))
+}
+
+/// What stood still because Twilio refused the secret before goes on at once, and not only when Twilio is next asked.
+async fn go_on(app: &App) -> Result<(), Problem> {
+    let is_refused = |paused: &Paused| paused.scope == Scope::Account && matches!(paused.cause, Cause::Credentials(_));
+    if app.store.read()?.active_pauses()?.iter().any(is_refused) {
+        app.store.write(Write::Resume(Scope::Account)).await?;
+    }
+    Ok(())
 }
 
 /// Writes down that the auth token is to be rotated at Twilio.
@@ -238,13 +253,18 @@ pub(super) async fn cancel(
 /// What is staged is used from now on; what was used is let in until its grace ends.
 #[utoipa::path(post, path = "/v1/secrets/{kind}/promotion", tag = "secrets",
     params(("kind" = String, Path, example = "twilio_auth_token")),
-    responses((status = 200, body = KindView), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
+    responses((status = 200, body = KindView), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody),
+        (status = 422, body = ProblemBody), (status = 502, body = ProblemBody)))]
 pub(super) async fn promote(
     request: HttpRequest,
     app: Data<App>,
     kind: Path<String>,
 ) -> Result<Json<KindView>, Problem> {
     let (who, kind) = (Principal::of(&request), read_kind(&kind)?);
+    let held = app.custody.keyring().held(kind).into_iter().find(|held| held.state == State::Staged);
+    if let Some(staged) = held {
+        app.custody.try_out(kind, &staged.value).await?;
+    }
     let overlap = app.custody.options().overlap(kind);
     let promote = |ring: &mut Ring, now| {
         ring.promote(overlap, now)?;
@@ -252,6 +272,7 @@ pub(super) async fn promote(
         Ok(Deed::new("secret.rotated", kind.as_str(), format!("generation {generation}")))
     };
     app.custody.change(kind, &who.actor, None, promote).await?;
+    go_on(&app).await?;
     Ok(Json(KindView::read(&app, &app.store.read()?, kind)?))
 }
 
@@ -402,6 +423,8 @@ impl From<CustodyError> for Problem {
             CustodyError::Store(error) => error.into(),
             CustodyError::Unturned(error) => Self::new(Code::NotTurned, error.to_string()),
             CustodyError::Stale => Self::new(Code::Stale, error.to_string()),
+            CustodyError::NotLetIn => Self::field(Code::InvalidSecret, "value", error.to_string()),
+            CustodyError::NoAnswer(_) => Self::new(Code::TwilioUnavailable, error.to_string()),
             CustodyError::Locked(words) => {
                 tracing::error!("the vault of secrets does not open: {words}");
                 Self::new(Code::VaultLocked, words)

@@ -90,7 +90,7 @@ impl Job {
     /// Says which token Twilio knows, when a file and the store disagree or somebody rotated elsewhere.
     async fn probe(&self) {
         for held in self.custody.keyring().held(KIND) {
-            match self.client.opens(&held.value).await {
+            match self.client.opens(KIND, &held.value).await {
                 Ok(true) => return tracing::info!(generation = held.generation, "Twilio knows the auth token"),
                 Ok(false) => tracing::warn!(generation = held.generation, "Twilio does not know this auth token"),
                 // Whatever is wrong with the way, sending will say.
@@ -197,7 +197,7 @@ impl Job {
         let (Some(old), Some(new)) = (old, new) else {
             return self.stop(rotation, "one of the two tokens was revoked meanwhile: rotate again".to_owned()).await;
         };
-        match (self.client.opens(&old.value).await, self.client.opens(&new.value).await) {
+        match (self.client.opens(KIND, &old.value).await, self.client.opens(KIND, &new.value).await) {
             (Ok(false), Ok(true)) => self.finish(&rotation).await,
             (Ok(true), Ok(true)) => self.promote(rotation).await,
             (Ok(true), Ok(false)) => {

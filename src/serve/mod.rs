@@ -150,6 +150,10 @@ impl House {
         let socket = config.store.dir.join(http::SOCKET);
         let (stop, stopped) = watch::channel(false);
         let chores = chores(&config, &custody)?;
+        let client = client(&config, custody.keyring(), &board)?.map(Arc::new);
+        if let Some(client) = &client {
+            custody.ask(Arc::clone(client));
+        }
         let app = Data::new(app(&config, &chores, &store, &custody, &board, &clock)?);
         let server = http::start(Data::clone(&app), listeners)?;
         let handle = server.handle();
@@ -167,8 +171,8 @@ impl House {
             chores,
         };
         jobs.push(actix_web::rt::spawn(job.run(stopped.clone())));
-        if let Some(client) = client(&config, custody.keyring(), &board)? {
-            let (client, policy) = (Arc::new(client), config.policy());
+        if let Some(client) = client {
+            let policy = config.policy();
             let rotation = rotation::Job {
                 store: store.clone(),
                 custody: Arc::clone(&custody),

@@ -10,7 +10,7 @@ use jiff::civil::Date;
 use serde::de::DeserializeOwned;
 
 use crate::clock::Time;
-use crate::keyring::{Held, Keyring, Kind, State};
+use crate::keyring::{Keyring, Kind, Secret, State};
 use crate::message::Sid;
 use crate::twilio::options::{BadOptions, Options};
 use crate::twilio::outcome::{Outcome, classify_create, error_body, retry_after};
@@ -137,17 +137,28 @@ impl Client {
     /// that a rotation brings and takes away. A staged API key is for nobody yet: unlike a staged token, which Twilio may take
     /// for the only one at any moment, no key ends another.
     fn credentials(&self) -> Vec<Credentials> {
-        let key = |held: Held| {
-            let (user, secret) = held.value.expose().split_once(':')?;
-            Some(Credentials { user: user.to_owned(), secret: secret.into() })
-        };
-        let token = |held: Held| Credentials { user: self.account_sid.clone(), secret: held.value };
         let keys = self.keyring.held(Kind::TwilioApiKey).into_iter().filter(|held| held.state != State::Staged);
-        let keys: Vec<_> = keys.filter_map(key).collect();
+        let keys: Vec<_> = keys.filter_map(|held| self.credentials_of(held.kind, &held.value)).collect();
         if !keys.is_empty() {
             return keys;
         }
-        self.keyring.held(Kind::TwilioAuthToken).into_iter().map(token).collect()
+        self.keyring
+            .held(Kind::TwilioAuthToken)
+            .iter()
+            .filter_map(|held| self.credentials_of(held.kind, &held.value))
+            .collect()
+    }
+
+    /// What opens the API with this secret; nothing, if it opens nothing at Twilio.
+    pub(super) fn credentials_of(&self, kind: Kind, value: &Secret) -> Option<Credentials> {
+        match kind {
+            Kind::TwilioAuthToken => Some(Credentials { user: self.account_sid.clone(), secret: value.clone() }),
+            Kind::TwilioApiKey => {
+                let (user, secret) = value.expose().split_once(':')?;
+                Some(Credentials { user: user.to_owned(), secret: secret.into() })
+            }
+            Kind::Jwt => None,
+        }
     }
 
     /// Hands one message over, once.
@@ -254,7 +265,7 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::keyring::{Entry, Ring, Secret, Vault};
+    use crate::keyring::{Entry, Ring, Vault};
     use crate::twilio::outcome::NotProcessed;
     use crate::twilio::transport::InProcess;
     use crate::twilio::wire::ErrorBody;

@@ -44,10 +44,12 @@ impl Client {
         read::<IgnoredAny>(self.ask_accounts(Method::Post, PROMOTE).await?).map(drop)
     }
 
-    /// Whether this token opens the account. The answer holds the account's token in clear: nothing of it is kept.
-    pub async fn opens(&self, token: &Secret) -> Result<bool, ClientError> {
-        let credentials = Credentials { user: self.account_sid.clone(), secret: token.clone() };
-        let target = format!("/{API_VERSION}/Accounts/{}.json", self.account_sid);
+    /// Whether this secret opens what bluetick needs: a token the account, an API key, which may not read that, its messages. The
+    /// answer may hold the account's token in clear: nothing of it is kept.
+    pub async fn opens(&self, kind: Kind, value: &Secret) -> Result<bool, ClientError> {
+        let Some(credentials) = self.credentials_of(kind, value) else { return Ok(false) };
+        let what = if kind == Kind::TwilioApiKey { "/Messages.json?PageSize=1" } else { ".json" };
+        let target = format!("/{API_VERSION}/Accounts/{}{what}", self.account_sid);
         let request = Request {
             method: Method::Get,
             target,
@@ -123,6 +125,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_token_is_tried_on_the_account_and_an_api_key_on_the_messages() {
+        let (client, asked) = client(200, "{}");
+        assert_eq!(client.opens(Kind::TwilioAuthToken, &"n3w".into()).await, Ok(true));
+        assert_eq!(client.opens(Kind::TwilioApiKey, &"SK1:k3y".into()).await, Ok(true));
+        assert_eq!(client.opens(Kind::TwilioApiKey, &"SK1".into()).await, Ok(false));
+        let account = format!("/2010-04-01/Accounts/{ACCOUNT}");
+        let expected =
+            [format!("Get {account}.json {ACCOUNT}:n3w"), format!("Get {account}/Messages.json?PageSize=1 SK1:k3y")];
+        assert_eq!(*asked.lock().expect("whole"), expected);
+    }
+
+    #[tokio::test]
     async fn a_conflict_a_refusal_and_a_lost_answer_are_told_apart() {
         let conflict = client(409, r#"{"code":20409,"message":"there is one"}"#).0.create_secondary().await;
         assert!(matches!(conflict, Err(ClientError::Refused { http: 409, .. })), "{conflict:?}");
@@ -136,6 +150,6 @@ mod tests {
         }
         assert!(client(500, "").0.delete_secondary().await.is_err());
         let (client, _) = client(401, r#"{"code":20003,"message":"no"}"#);
-        assert_eq!(client.opens(&"old".into()).await, Ok(false));
+        assert_eq!(client.opens(Kind::TwilioAuthToken, &"old".into()).await, Ok(false));
     }
 }

@@ -18,7 +18,7 @@ PEOPLE = [f"whatsapp:+491530{number:03d}0000" for number in range(20)]
 TEMPLATE = {"content_sid": "HX00000000000000000000000000000001", "variables": {"1": "Ada", "2": "17"}}
 SHOP = "whatsapp:+15550001111"
 CANARY = "kanarienvogel"
-NEXT_TOKEN = "cafe0123cafe0123cafe0123cafe0123"
+UNKNOWN_TOKEN = "cafe0123cafe0123cafe0123cafe0123"
 API_KEY = "SK00000000000000000000000000000042:kanarie-secret-of-a-key"
 WRONG = "00001111222233334444555566667777"
 
@@ -28,6 +28,8 @@ class Walks:
 
     def __init__(self, server):
         self.server, self.problems = server, []
+        # The account's next token, once there is one.
+        self.next_token = None
 
     def call(self, method, path, document=None, key=None, expected=None):
         status, answer = self.server.api(method, path, document, key and {"Authorization": f"Bearer {key}"})
@@ -66,7 +68,7 @@ def test_no_canary_sings(tmp_path):
         handed_out = shown[2]
     assert len(log) > 10_000, "a trace says much"
     assert "bluetick_messages" in "".join(shown[4:]) and "secret.rotated" in "".join(shown[4:])
-    all_secrets = [server.auth_token, server.api_key, server.admin[1], NEXT_TOKEN, API_KEY.split(":")[1], WRONG, *handed_out]
+    all_secrets = [server.auth_token, server.api_key, server.admin[1], UNKNOWN_TOKEN, walks.next_token, API_KEY.split(":")[1], WRONG, *handed_out]
     numbers = [to.removeprefix("whatsapp:+") for to in PEOPLE]
     quiet = {"the log": log, "what is shown of the house": "".join(shown[4:])}
     for place, text in quiet.items():
@@ -148,10 +150,15 @@ def secrets(emulator, walks):
     walks.call("GET", "/v1/status", key=token, expected=200)
     for wrong in (token[:-2], made["secret"][:-2] + "AA", f"{token}.{token}", "x" * 2_000):
         walks.call("GET", "/v1/status", key=wrong, expected=401)
-    for kind, value in (("twilio_auth_token", f"{NEXT_TOKEN}:x"), ("twilio_api_key", NEXT_TOKEN), ("jwt", NEXT_TOKEN)):
+    unfit = (("twilio_auth_token", f"{UNKNOWN_TOKEN}:x"), ("twilio_api_key", UNKNOWN_TOKEN), ("jwt", UNKNOWN_TOKEN))
+    for kind, value in unfit:
         walks.call("POST", f"/v1/secrets/{kind}/rotations", {"value": value}, expected=422)
     walks.call("POST", "/v1/secrets/twilio_api_key/rotations", {"value": API_KEY}, expected=201)
-    walks.call("POST", "/v1/secrets/twilio_auth_token/rotations", {"value": NEXT_TOKEN, "promote": True}, expected=201)
+    given = {"value": UNKNOWN_TOKEN, "promote": True}
+    walks.call("POST", "/v1/secrets/twilio_auth_token/rotations", given, expected=422)
+    walks.next_token = emulator.second_token(walks.server.auth_token)
+    given["value"] = walks.next_token
+    walks.call("POST", "/v1/secrets/twilio_auth_token/rotations", given, expected=201)
     recovery = walks.call("POST", "/v1/secrets/recovery-key", expected=201)["recovery_key"]
     walks.call("POST", "/v1/secrets/master-key/rotations", expected=204)
     walks.call("GET", "/v1/secrets", expected=200)
@@ -167,12 +174,12 @@ def strangers(emulator, walks):
     for path in ("/webhooks/twilio/status", "/webhooks/twilio/inbound"):
         assert walks.form(path, fields) == 403
         assert walks.form(path, fields, token=WRONG) == 403
-        assert walks.form(path, fields, token=NEXT_TOKEN, signed_for="https://elsewhere.example") == 403
-    assert walks.form("/webhooks/twilio/status", fields | {"AccountSid": "AC" + "9" * 32}, token=NEXT_TOKEN) == 403
+        assert walks.form(path, fields, token=walks.next_token, signed_for="https://elsewhere.example") == 403
+    assert walks.form("/webhooks/twilio/status", fields | {"AccountSid": "AC" + "9" * 32}, token=walks.next_token) == 403
     listed = bluetick.wait_until(lambda: listing(walks), "all six are in quarantine")
     for one in listed:
         said = walks.call("GET", f"/v1/quarantine/{one['id']}/diagnosis", expected=200)
-        assert not any(secret in json.dumps(said) for secret in (WRONG, NEXT_TOKEN, walks.server.auth_token)), said
+        assert not any(secret in json.dumps(said) for secret in (WRONG, walks.next_token, walks.server.auth_token)), said
     assert walks.call("POST", "/v1/quarantine/replays", expected=200) == {"let_in": 0, "still_refused": 6}
 
 

@@ -122,6 +122,8 @@ def rotate_key(server, name):
 def test_every_secret_rotates_under_load(twilio, tmp_path):
     port = bluetick.free_port()
     grace = {"BLUETICK__SECRETS__TWILIO_GRACE_S": "60"}
+    # As somebody makes them in the console, with the token that is rotated away first.
+    api_keys = [twilio.new_api_key(twilio.auth_token) for _ in range(ROTATIONS)]
     with bluetick.Serve(twilio, tmp_path, port, name="serve-rotation", policy=QUICK, **grace) as server:
         server.wait_ready()
         _, made = server.api("POST", "/v1/keys", {"name": "load", "scopes": ["send", "messages:read"]})
@@ -132,8 +134,10 @@ def test_every_secret_rotates_under_load(twilio, tmp_path):
                 status, answer = server.api("POST", "/v1/secrets/twilio_auth_token/rotations", {})
                 assert status == 202, answer
                 bluetick.wait_until(lambda: active(server, "twilio_auth_token") == number + 1, "the auth token is rotated")
-                status, answer = server.api("POST", "/v1/secrets/jwt/rotations", {})
-                assert status == 201, answer
+                given = {"value": api_keys[number - 1], "promote": True}
+                for kind, document in (("twilio_api_key", given), ("jwt", {})):
+                    status, answer = server.api("POST", f"/v1/secrets/{kind}/rotations", document)
+                    assert status == 201, answer
                 answer = bluetick.wait_until(lambda: rotate_key(server, made["id"]), "an overlap before has ended")
                 with load.lock:
                     load.key, load.fresh = (made["id"], answer["secret"]), 0
@@ -161,12 +165,44 @@ def test_every_secret_rotates_under_load(twilio, tmp_path):
     with bluetick.Serve(twilio, tmp_path, port, name="serve-rotation", policy=QUICK, **grace) as server:
         server.wait_ready()
         assert active(server, "twilio_auth_token") == ROTATIONS + 1
+        assert active(server, "twilio_api_key") == ROTATIONS
         assert server.stop() == 0
     print(
-        f"{ROTATIONS} rotations of each of 4 secrets, {len(load.sent)} sends, {load.called} calls by key and token: 0 refused, "
+        f"{ROTATIONS} rotations of each of 5 secrets, {len(load.sent)} sends, {load.called} calls by key and token: 0 refused, "
         f"0 callbacks refused",
         end=" ",
     )
+
+
+def test_a_mistyped_secret_takes_nobodys_place_and_a_vault_that_was_given_up_is_no_end(twilio, tmp_path):
+    port = bluetick.free_port()
+    give = lambda value: bluetick.run(
+        "secrets", "rotate", "twilio_auth_token", "--value-stdin", "--promote", "--data", tmp_path, given=value
+    )
+    with bluetick.Serve(twilio, tmp_path, port, name="serve-mistyped", policy=QUICK) as server:
+        server.wait_ready()
+        code, said = give("0" * 31 + "9")
+        assert code == 1 and "not let in by Twilio" in said, (code, said)
+        second = twilio.second_token(server.auth_token)
+        code, said = give(second)
+        assert code == 0, said
+        assert twilio.account("POST", "/v1/AuthTokens/Promote", second)["auth_token"] == second
+        assert server.stop() == 0
+    code, said = bluetick.run("secrets", "reset", "--yes", "--data", tmp_path)
+    assert code == 0, said
+    (tmp_path / "master.key").unlink()
+    with bluetick.Serve(twilio, tmp_path, port, name="serve-mistyped", policy=QUICK) as server:
+        # The file of configuration holds the token of before, which Twilio does not know any more.
+        server.wait_ready()
+        template = {"content_sid": "HX00000000000000000000000000000001", "variables": {"1": "Ada", "2": "7"}}
+        _, message = server.api("POST", "/v1/messages", {"to": "+491771230000"} | template)
+        stands = lambda: server.api("GET", "/v1/status")[1]["sending"]["state"] != "running"
+        bluetick.wait_until(stands, "Twilio has refused the token")
+        code, said = give(second)
+        assert code == 0, said
+        is_there = lambda: server.message(message["id"])["status"] in ("delivered", "read")
+        bluetick.wait_until(is_there, "what waited goes by itself")
+        assert server.stop() == 0
 
 
 def test_an_emergency_revocation_holds_when_it_is_answered(twilio, tmp_path):

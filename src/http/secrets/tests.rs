@@ -1,5 +1,6 @@
 //! Secrets as an operator turns them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::test::TestRequest;
@@ -8,9 +9,14 @@ use serde_json::{Value, json};
 use super::super::testing::{ACCOUNT, Answer, House, PUBLIC_URL, START, TOKEN, api, callback, form, move_to, signed};
 use crate::keyring::Role;
 use crate::twilio::signature::{AuthToken, sign_form};
+use crate::twilio::transport::{InProcess, Request, Response, TransportError};
 use crate::twilio::wire::encode_form;
+use crate::twilio::{Client, Options};
 
 const NEW: &str = "fedcba9876543210fedcba9876543210";
+const MISTYPED: &str = "fedcba9876543210fedcba9876543219";
+/// Twilio gives no answer to it.
+const SILENCE: &str = "00000000000000000000000000000000";
 const SID: &str = "SM00000000000000000000000000000005";
 
 async fn post(house: &House, path: &str, body: &Value) -> Answer {
@@ -27,7 +33,11 @@ async fn lets_in(house: &House, token: &str) -> bool {
 }
 
 fn states(answer: &Answer) -> Vec<String> {
-    let generations = answer.json()["generations"].as_array().expect("generations").clone();
+    states_of(&answer.json())
+}
+
+fn states_of(kind: &Value) -> Vec<String> {
+    let generations = kind["generations"].as_array().expect("generations");
     generations.iter().map(|one| one["state"].as_str().expect("a state").to_owned()).collect()
 }
 
@@ -112,6 +122,48 @@ async fn a_rotation_at_twilio_is_written_down_and_there_is_one_at_a_time() {
     assert_eq!((given_up.status.as_u16(), &given_up.json()["rotation"]), (200, &Value::Null));
     let nothing = house.call(api(TestRequest::delete().uri("/v1/secrets/twilio_auth_token/rotations"))).await;
     assert_eq!(nothing.problem().0, 404);
+}
+
+/// A Twilio that lets in this secret alone, and gives no answer to whoever comes with `SILENCE`.
+fn twilio(known: &'static str) -> Arc<Client> {
+    let transport = InProcess(move |request: Request| match request.credentials.secret.expose() {
+        SILENCE => Err(TransportError::Unclear("reset".into())),
+        secret if secret == known => Ok(Response { status: 200, body: "{}".into(), ..Response::default() }),
+        _ => Ok(Response { status: 401, body: r#"{"code":20003,"message":"no"}"#.into(), ..Response::default() }),
+    });
+    let options = Options { account_sid: ACCOUNT.into(), auth_token: Some(TOKEN.into()), ..Options::default() };
+    Arc::new(Client::new(Arc::new(transport), &options).expect("a client"))
+}
+
+#[actix_web::test]
+async fn what_twilio_does_not_let_in_takes_nobodys_place() {
+    let house = House::with(|app| app.custody.ask(twilio(NEW)));
+    let give = async |value: &str, promote: bool| {
+        post(&house, "twilio_auth_token/rotations", &json!({"value": value, "promote": promote})).await
+    };
+    let states = async || states_of(&house.get("/v1/secrets").await.json()["data"][0]);
+    let refused = give(MISTYPED, true).await;
+    assert_eq!(refused.problem(), (422, "invalid_secret".into()));
+    assert!(refused.text.contains("nothing was changed") && !refused.text.contains(MISTYPED), "{}", refused.text);
+    assert_eq!(give(SILENCE, true).await.problem(), (502, "twilio_unavailable".into()));
+    assert_eq!(states().await, ["active"]);
+    assert_eq!(give(MISTYPED, false).await.status.as_u16(), 201, "it may be made known at Twilio yet");
+    assert_eq!(post(&house, "twilio_auth_token/promotion", &Value::Null).await.problem().0, 422);
+    assert_eq!(states().await, ["active", "staged"]);
+    let put_away = house.call(api(TestRequest::delete().uri("/v1/secrets/twilio_auth_token/2"))).await;
+    assert_eq!(put_away.status.as_u16(), 200);
+    assert_eq!(give(NEW, true).await.status.as_u16(), 201);
+    assert_eq!(states().await, ["retiring", "revoked", "active"]);
+}
+
+#[actix_web::test]
+async fn whoever_gives_a_value_again_that_retires_or_is_retired_means_it() {
+    let house = House::new();
+    for value in [NEW, TOKEN, NEW] {
+        let given = post(&house, "twilio_auth_token/rotations", &json!({"value": value, "promote": true})).await;
+        assert_eq!(given.status.as_u16(), 201, "{}", given.text);
+        assert!(lets_in(&house, value).await);
+    }
 }
 
 #[actix_web::test]
