@@ -29,7 +29,9 @@ use super::rights::{self, Door, Record, Right};
 use crate::audit::{Actor, Deed};
 use crate::clock::Time;
 use crate::keyring::token::{self, BadToken};
-use crate::keyring::{KeyId, Keyring, Kind, Presented, Role, Scope, Scopes, Session, SessionId, Shut, User};
+use crate::keyring::{
+    ApiKey, KeyId, Keyring, Kind, Presented, Role, Scope, Scopes, SecretTrace, Session, SessionId, Shut, User,
+};
 use crate::message::Source;
 use crate::store::{Act, Govern, Handle, StoreError, Write};
 
@@ -48,6 +50,8 @@ pub(super) struct Principal {
     pub(super) scopes: Scopes,
     /// When the access token ends that it was let in with, and which key signed it.
     token: Option<(Time, u32)>,
+    /// Which secret of its key it was let in with, or with a token for it.
+    secret: Option<SecretTrace>,
     /// What the audit log says of it.
     pub(super) actor: Actor,
     /// How a person was let in; nothing, through the local socket.
@@ -75,7 +79,7 @@ impl Visit {
 impl Principal {
     fn new(name: impl Into<String>, logged: String, is_person: bool, scopes: Scopes) -> Self {
         let actor = Actor { name: logged, ..Actor::default() };
-        Self { name: name.into(), is_person, scopes, token: None, actor, visit: None }
+        Self { name: name.into(), is_person, scopes, token: None, secret: None, actor, visit: None }
     }
 
     /// The session of whoever is logged in.
@@ -323,9 +327,13 @@ fn granted(app: &App, given: &str, from: Option<IpAddr>) -> Result<Option<Princi
     };
     let Some(key) = app.store.read()?.api_key(grant.key)? else { return Ok(None) };
     key.is_live(from, now).map_err(|shut| Problem::new(Code::Unauthorized, shut.to_string()))?;
+    if key.opens_until(grant.secret, now).is_none() {
+        let detail = "the access token ended with the secret it was given for: get a new one at /oauth/token";
+        return Err(Problem::new(Code::Unauthorized, detail));
+    }
     app.usage.add(key.id, now);
     let who = Principal::new(key.id.to_string(), format!("key:{}", key.id), false, grant.scopes.and(key.scopes));
-    Ok(Some(Principal { token: Some((grant.until, signed_by)), ..who }))
+    Ok(Some(Principal { token: Some((grant.until, signed_by)), secret: Some(grant.secret), ..who }))
 }
 
 fn kept(app: &App, presented: &Presented, from: Option<IpAddr>) -> Result<Option<Principal>, Problem> {
@@ -337,7 +345,8 @@ fn kept(app: &App, presented: &Presented, from: Option<IpAddr>) -> Result<Option
     match key.opens(presented, from, now) {
         Ok(()) => {
             app.usage.add(key.id, now);
-            Ok(Some(Principal::new(key.id.to_string(), format!("key:{}", key.id), false, key.scopes)))
+            let who = Principal::new(key.id.to_string(), format!("key:{}", key.id), false, key.scopes);
+            Ok(Some(Principal { secret: Some(presented.trace()), ..who }))
         }
         Err(Shut::Wrong) => Ok(None),
         // Whoever has the secret may know what became of the key.
@@ -361,7 +370,8 @@ pub(super) fn is_still(who: &Principal, store: &Handle, keyring: &Keyring, now: 
             return Ok(may_as_much && snapshot.session(visit.id, now)?.is_some());
         }
         let Ok(id) = who.name.parse::<KeyId>() else { return Ok(true) };
-        Ok(snapshot.api_key(id)?.is_some_and(|key| key.is_live(None, now).is_ok()))
+        let opens = |key: &ApiKey| who.secret.is_none_or(|secret| key.opens_until(secret, now).is_some());
+        Ok(snapshot.api_key(id)?.is_some_and(|key| key.is_live(None, now).is_ok() && opens(&key)))
     };
     is_live().unwrap_or(false)
 }

@@ -121,7 +121,7 @@ pub(super) async fn get(app: Data<App>, id: Path<String>) -> Result<Json<KeyView
 pub(super) async fn create(request: HttpRequest, app: Data<App>, payload: Payload) -> Result<HttpResponse, Problem> {
     let (who, now) = (Principal::of(&request), app.clock.now());
     let wish = read(&body::json(&request, payload, MAX_BODY).await?, now)?;
-    only_what_they_have(&who, wish.scopes)?;
+    only_what_they_have(&app, &who, wish.scopes, &wish.networks, wish.expires_at)?;
     if app.store.read()?.api_keys()?.len() >= MAX_KEYS {
         return Err(Problem::new(
             Code::InvalidKey,
@@ -135,7 +135,8 @@ pub(super) async fn create(request: HttpRequest, app: Data<App>, payload: Payloa
     Ok(HttpResponse::Created().json(view))
 }
 
-/// Gives a key a new secret; the one it has opens too until the overlap ends.
+/// Gives a key a new secret; the one it has opens too until the overlap ends, and access tokens end with the secret they were
+/// given for. Without an overlap that is at once.
 #[utoipa::path(post, path = "/v1/keys/{id}/rotations", tag = "keys", request_body = Option<KeyRotation>,
     params(("id" = String, Path, example = "ak_0123abcd")),
     responses((status = 201, body = NewKeyView), (status = 400, body = ProblemBody), (status = 403, body = ProblemBody),
@@ -157,13 +158,14 @@ pub(super) async fn rotate(
     }
     fields.end()?;
     let mut key = find(&app, &id)?;
-    only_what_they_have(&who, key.scopes)?;
+    only_what_they_have(&app, &who, key.scopes, &key.networks, key.expires_at)?;
     let expected = key.generation;
     let secret = key.rotate(rand::random(), Duration::from_secs(overlap_s), now);
     let secret = secret.map_err(|error| Problem::new(Code::NotTurned, error.to_string()))?;
     let deed =
         Deed::new("key.rotated", key.id.to_string(), format!("generation {}, {overlap_s} s overlap", key.generation));
     keep(&app, &who, &key, Some(expected), deed).await?;
+    app.revoked.send_modify(|times| *times += 1);
     let view = NewKeyView { key: KeyView::of(&key, now), secret: secret.expose().to_owned() };
     Ok(HttpResponse::Created().json(view))
 }
@@ -189,13 +191,23 @@ fn find(app: &App, id: &str) -> Result<ApiKey, Problem> {
 }
 
 /// Who makes a key, or learns the secret of one, could do with it what they may not do themselves.
-fn only_what_they_have(who: &Principal, scopes: Scopes) -> Result<(), Problem> {
+fn only_what_they_have(
+    app: &App,
+    who: &Principal,
+    scopes: Scopes,
+    networks: &[String],
+    expires_at: Option<Time>,
+) -> Result<(), Problem> {
     let beyond = scopes.without(who.scopes);
-    if beyond.is_empty() {
-        return Ok(());
+    if !beyond.is_empty() {
+        let detail = format!("{} may not hand out what it may not do itself: {beyond}", who.name);
+        return Err(Problem::new(Code::Forbidden, detail));
     }
-    let detail = format!("{} may not hand out what it may not do itself: {beyond}", who.name);
-    Err(Problem::new(Code::Forbidden, detail))
+    let Ok(id) = who.name.parse() else { return Ok(()) };
+    let own = app.store.read()?.api_key(id)?;
+    let lack = own.and_then(|own| own.lacks(networks, expires_at));
+    let detail = |lack| format!("{} may not hand out what it does not have itself: {lack}", who.name);
+    lack.map_or(Ok(()), |lack| Err(Problem::new(Code::Forbidden, detail(lack))))
 }
 
 async fn keep(app: &App, who: &Principal, key: &ApiKey, expected: Option<u32>, deed: Deed) -> Result<(), Problem> {
@@ -230,7 +242,8 @@ fn read(body: &[u8], now: Time) -> Result<Wish, Problem> {
     if request.scopes.is_empty() {
         fields.wrong("scopes", format!("is empty, so the key could do nothing: there are {}", Scopes::all()));
     }
-    if let Some(wrong) = request.networks.iter().find(|network| network.parse::<IpNet>().is_err()) {
+    let is_network = |text: &String| text.parse::<IpNet>().is_ok_and(|network| network == network.trunc());
+    if let Some(wrong) = request.networks.iter().find(|network| !is_network(network)) {
         let wrong: String = wrong.chars().take(60).collect();
         fields.wrong("networks", format!("{wrong:?} is no network: write 10.0.0.0/8, or 192.0.2.7/32 for one address"));
     }

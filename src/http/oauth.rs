@@ -1,7 +1,7 @@
 //! `POST /oauth/token`: an access token for an API key, good for an hour at most (RFC 6749, client credentials).
 //!
-//! Invariant: a token allows no more than its key, and nothing that the key may not do any more when it is used. Its errors are
-//! those of the RFC, so that any library understands them.
+//! Invariant: a token allows no more than its key, and nothing that the key may not do any more when it is used; it ends with the
+//! secret it was given for. Its errors are those of the RFC, so that any library understands them.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
@@ -144,9 +144,9 @@ fn grant(request: &HttpRequest, app: &App, form: &[u8]) -> Result<Grant, Refused
     if !beyond.is_empty() || scopes.is_empty() {
         return Err(Refused::bad("invalid_scope", format!("{} may not do this: {beyond}", key.id)));
     }
-    let until = now.plus(token::LONGEST);
-    let until = key.expires_at.map_or(until, |end| until.min(end));
-    Ok(Grant { key: key.id, scopes, until })
+    let secret = presented.trace();
+    let until = key.opens_until(secret, now).ok_or_else(Refused::client)?.min(now.plus(token::LONGEST));
+    Ok(Grant { key: key.id, secret, scopes, until })
 }
 
 async fn issue(app: &App, grant: Grant) -> Result<HttpResponse, Problem> {

@@ -53,6 +53,13 @@ fn id(digits: &str) -> Option<KeyId> {
     Some(KeyId(number.to_be_bytes()))
 }
 
+/// Tells a secret of a key from the others that the key has had: the first bytes of its hash.
+pub type SecretTrace = [u8; 8];
+
+fn trace(hash: &[u8; 32]) -> SecretTrace {
+    *hash.first_chunk().expect("a SHA-256 has 32 bytes")
+}
+
 /// What somebody who brings a key says: which it is, and its secret.
 #[derive(Clone, Debug)]
 pub struct Presented {
@@ -68,6 +75,11 @@ impl Presented {
         (secret.len() == SECRET_BYTES.div_ceil(3) * 4 - 1)
             .then_some(())
             .and_then(|()| Some(Self { id: id(digits)?, secret: Secret::new(secret) }))
+    }
+
+    /// Tells its secret from others without telling what it is.
+    pub fn trace(&self) -> SecretTrace {
+        trace(&self.hash())
     }
 
     fn hash(&self) -> [u8; 32] {
@@ -131,6 +143,17 @@ pub enum Shut {
     /// It is good elsewhere only.
     #[error("the API key must not be used from this address")]
     Elsewhere,
+}
+
+/// What a key does not have, so that it cannot give it either.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Lack {
+    /// It opens from these alone.
+    #[error("it opens from {0} alone: name networks within")]
+    Networks(String),
+    /// It ends.
+    #[error("it ends at {0}: name an end no later")]
+    Time(Time),
 }
 
 /// A key that was rotated again and again while the secrets before still open.
@@ -198,6 +221,29 @@ impl ApiKey {
     pub fn revoke(&mut self, now: Time) {
         self.revoked_at.get_or_insert(now);
         self.former.clear();
+    }
+
+    /// Until when the secret of this trace opens, and what was given for it; nothing, if it opens no more.
+    pub fn opens_until(&self, trace: SecretTrace, now: Time) -> Option<Time> {
+        if trace == self::trace(&self.hash) {
+            return Some(self.expires_at.unwrap_or(Time(i64::MAX)));
+        }
+        let former = self.former.iter().find(|former| self::trace(&former.hash) == trace && now < former.until)?;
+        Some(self.expires_at.map_or(former.until, |end| end.min(former.until)))
+    }
+
+    /// What is wrong if whoever has this key gets one that opens from these networks and until then; nothing, if that is no more
+    /// than they have.
+    pub fn lacks(&self, networks: &[String], expires_at: Option<Time>) -> Option<Lack> {
+        let own: Vec<IpNet> = self.networks.iter().filter_map(|network| network.parse().ok()).collect();
+        let is_within = |network: &String| {
+            network.parse::<IpNet>().is_ok_and(|network| own.iter().any(|own| own.contains(&network)))
+        };
+        if !self.networks.is_empty() && (networks.is_empty() || !networks.iter().all(is_within)) {
+            return Some(Lack::Networks(self.networks.join(", ")));
+        }
+        let is_longer = |end: Time| expires_at.is_none_or(|at| end < at);
+        self.expires_at.filter(|end| is_longer(*end)).map(Lack::Time)
     }
 
     /// Whether it opens, for a request from this address; the local socket has none.
@@ -306,6 +352,41 @@ mod tests {
         assert_eq!(key.rotate([3; 32], HOUR, half).err(), Some(TooOften));
         let last = key.rotate([4; 32], Duration::ZERO, half).expect("that ends all others");
         assert_eq!((opens(&key, &last, None, half), opens(&key, &third, None, half)), (Ok(()), Err(Shut::Wrong)));
+    }
+
+    #[test]
+    fn what_was_given_for_a_secret_ends_with_it() {
+        let (mut key, first) = key(|_| {});
+        let trace = |secret: &Secret| Presented::read(secret.expose()).expect("made like a key").trace();
+        let (first, never) = (trace(&first), Time(i64::MAX));
+        let second = trace(&key.rotate([8; 32], HOUR, NOW).expect("the first time"));
+        assert_eq!((key.opens_until(first, NOW), key.opens_until(second, NOW)), (Some(NOW.plus(HOUR)), Some(never)));
+        assert_eq!(key.opens_until(first, NOW.plus(HOUR)), None);
+        key.expires_at = Some(NOW.plus(HOUR / 2));
+        assert_eq!(key.opens_until(first, NOW), key.opens_until(second, NOW));
+        let third = trace(&key.rotate([9; 32], Duration::ZERO, NOW).expect("that ends all others"));
+        assert_eq!((key.opens_until(first, NOW), key.opens_until(second, NOW)), (None, None));
+        assert!(key.opens_until(third, NOW).is_some());
+    }
+
+    #[test]
+    fn a_key_gives_no_more_than_it_has() {
+        let (free, _) = key(|_| {});
+        assert_eq!(free.lacks(&[], None), None);
+        let (bound, _) = key(|wish| {
+            wish.expires_at = Some(NOW);
+            wish.networks = vec!["10.0.0.0/8".into(), "2001:db8::/32".into()];
+        });
+        let lacks = |networks: &[&str], at| {
+            bound.lacks(&networks.iter().map(|network| (*network).to_owned()).collect::<Vec<_>>(), at)
+        };
+        assert_eq!(lacks(&["10.1.0.0/16", "2001:db8:1::/48"], Some(NOW)), None);
+        for wide in [&[][..], &["0.0.0.0/0"], &["10.0.0.0/8", "11.0.0.0/8"], &["10.0.0.0/7"], &["::/0"]] {
+            assert!(matches!(lacks(wide, Some(NOW)), Some(Lack::Networks(_))), "{wide:?}");
+        }
+        for late in [None, Some(NOW.plus(HOUR))] {
+            assert_eq!(lacks(&["10.0.0.0/8"], late), Some(Lack::Time(NOW)), "{late:?}");
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ mod totp;
 mod user;
 mod vault;
 
-pub use api_key::{ApiKey, KeyId, MAX_NAME, MAX_NETWORKS, Presented, Shut, TooOften, Wish};
+pub use api_key::{ApiKey, KeyId, Lack, MAX_NAME, MAX_NETWORKS, Presented, SecretTrace, Shut, TooOften, Wish};
 pub use live::{Held, Keyring};
 pub use options::Options;
 pub use password::Hash;

@@ -12,7 +12,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use super::{KeyId, NoScope, Scopes, Secret};
+use super::{KeyId, NoScope, Scopes, Secret, SecretTrace};
 use crate::clock::Time;
 
 /// The longest a token is good for.
@@ -28,6 +28,8 @@ const ISSUER: &str = "bluetick";
 pub struct Grant {
     /// The API key it was given for.
     pub key: KeyId,
+    /// Which of the key's secrets: the token ends with that one.
+    pub secret: SecretTrace,
     /// What it allows.
     pub scopes: Scopes,
     /// Until when.
@@ -41,6 +43,8 @@ struct Claims {
     iss: String,
     aud: String,
     sub: String,
+    /// The trace of the secret it was given for.
+    sec: String,
     scope: String,
     iat: i64,
     exp: i64,
@@ -78,6 +82,7 @@ pub fn write(grant: &Grant, (generation, key): (u32, &Secret), place: &str, rand
         iss: ISSUER.to_owned(),
         aud: place.to_owned(),
         sub: grant.key.to_string(),
+        sec: URL_SAFE_NO_PAD.encode(grant.secret),
         scope: grant.scopes.to_string(),
         iat: now.0.div_euclid(1_000),
         exp: grant.until.0.div_euclid(1_000),
@@ -120,8 +125,10 @@ fn judge(claims: &Claims, place: &str, now: Time) -> Result<Grant, BadToken> {
         return Err(BadToken::Expired);
     }
     let key = claims.sub.parse().map_err(|()| BadToken::Foreign)?;
+    let secret = URL_SAFE_NO_PAD.decode(&claims.sec).ok().and_then(|bytes| bytes.try_into().ok());
+    let secret = secret.ok_or(BadToken::Foreign)?;
     let scopes = Scopes::parse(&claims.scope).map_err(|_: NoScope| BadToken::Foreign)?;
-    Ok(Grant { key, scopes, until: Time(claims.exp * 1_000) })
+    Ok(Grant { key, secret, scopes, until: Time(claims.exp * 1_000) })
 }
 
 #[cfg(test)]

@@ -66,9 +66,39 @@ async fn nobody_hands_out_or_learns_more_than_they_may_do() {
 }
 
 #[actix_web::test]
+async fn nobody_hands_out_wider_networks_or_a_later_end_than_their_own() {
+    let house = House::new();
+    let end = "2023-11-16T00:00:00Z";
+    let own = json!({"name": "own", "scopes": ["keys:write"], "networks": ["127.0.0.0/8"], "expires_at": end});
+    let own = text(&make(&house, "key", &own).await, "secret");
+    let wide = text(&make(&house, "key", &json!({"name": "wide", "scopes": ["keys:write"]})).await, "id");
+    let by = async |request: TestRequest| {
+        let request = request.peer_addr("127.0.0.1:5000".parse().expect("an address"));
+        with(&house, &own, request).await
+    };
+    let make = async |networks: Value, expires_at: Value| {
+        let body = json!({"name": "x", "scopes": ["keys:write"], "networks": networks, "expires_at": expires_at});
+        by(TestRequest::post().uri("/v1/keys").set_json(body)).await
+    };
+    for (networks, expires_at, said) in [
+        (json!([]), json!(end), "opens from 127.0.0.0/8 alone"),
+        (json!(["0.0.0.0/0"]), json!(end), "opens from 127.0.0.0/8 alone"),
+        (json!(["127.0.0.0/16"]), Value::Null, "ends at 2023-11-16"),
+        (json!(["127.0.0.0/16"]), json!("2024-01-01T00:00:00Z"), "ends at 2023-11-16"),
+    ] {
+        let refused = make(networks, expires_at).await;
+        assert_eq!(refused.problem(), (403, "forbidden".into()));
+        assert!(refused.text.contains(said), "{}", refused.text);
+    }
+    assert_eq!(make(json!(["127.0.0.0/16"]), json!(end)).await.status.as_u16(), 201);
+    let learning = by(TestRequest::post().uri(&format!("/v1/keys/{wide}/rotations"))).await;
+    assert_eq!(learning.problem(), (403, "forbidden".into()), "the secret of a wider key is one too");
+}
+
+#[actix_web::test]
 async fn what_cannot_be_a_key_is_refused_field_by_field() {
     let house = House::new();
-    let wrong = json!({"name": " ", "scopes": ["sned"], "networks": ["10.0.0.0"], "expires_at": "soon", "scope": 1});
+    let wrong = json!({"name": " ", "scopes": ["sned"], "networks": ["10.0.0.1/8"], "expires_at": "soon", "scope": 1});
     let answer = make(&house, "key", &wrong).await;
     assert_eq!(answer.problem(), (422, "invalid_key".into()));
     let fields: Vec<_> = answer.json()["errors"]

@@ -44,6 +44,32 @@ async fn a_token_does_what_its_key_may_for_an_hour() {
 }
 
 #[actix_web::test]
+async fn a_token_ends_with_the_secret_it_was_given_for() {
+    let house = House::new();
+    let first = house.key(Scopes::all()).await;
+    let rotate = async |overlap_s: u64| {
+        let target = format!("/v1/keys/ak_{}/rotations", &first[3..11]);
+        let body = serde_json::json!({"overlap_s": overlap_s});
+        let rotated = house.call(api(TestRequest::post().uri(&target).set_json(body))).await;
+        rotated.json()["secret"].as_str().expect("a secret").to_owned()
+    };
+    let old = token(&house, &first, "").await;
+    let second = rotate(60).await;
+    let (late, new) = (token(&house, &first, "").await, token(&house, &second, "").await);
+    for token in [&old, &late, &new] {
+        assert_eq!(status(&house, token, "/v1/status").await, 200);
+    }
+    let body = format!("{GRANT}&client_id=ak_{}&client_secret={first}", &first[3..11]);
+    assert_eq!(ask(&house, &body).await.json()["expires_in"], 60, "it says so");
+    move_to(&house, START.plus(Duration::from_secs(60)));
+    assert_eq!([status(&house, &old, "/v1/status").await, status(&house, &late, "/v1/status").await], [401, 401]);
+    assert_eq!(status(&house, &new, "/v1/status").await, 200);
+    let third = rotate(0).await;
+    assert_eq!(status(&house, &new, "/v1/status").await, 401);
+    assert_eq!(status(&house, &token(&house, &third, "").await, "/v1/status").await, 200);
+}
+
+#[actix_web::test]
 async fn a_client_proves_itself_by_form_or_by_basic_and_every_stranger_is_told_the_same() {
     let house = House::new();
     let key = house.key(Scopes::all()).await;

@@ -13,7 +13,7 @@ fn keys() -> Vec<(u32, Secret)> {
 
 fn grant() -> Grant {
     let scopes = Scopes::parse("send messages:read").expect("scopes");
-    Grant { key: KeyId([0, 0, 0, 9]), scopes, until: NOW.plus(LONGEST) }
+    Grant { key: KeyId([0, 0, 0, 9]), secret: [8; 8], scopes, until: NOW.plus(LONGEST) }
 }
 
 fn token(generation: usize) -> String {
@@ -42,7 +42,7 @@ fn right_header() -> Value {
 
 fn right_claims() -> Value {
     let now = NOW.0 / 1_000;
-    json!({"iss": "bluetick", "aud": PLACE, "sub": "ak_00000009", "scope": "send", "iat": now, "exp": now + 3_600, "jti": "x"})
+    json!({"iss": "bluetick", "aud": PLACE, "sub": "ak_00000009", "sec": "CAgICAgICAg", "scope": "send", "iat": now, "exp": now + 3_600, "jti": "x"})
 }
 
 #[test]

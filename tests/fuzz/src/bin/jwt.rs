@@ -17,7 +17,7 @@ fuzz_target!(|text: &str| {
     let keys =
         [(1, Secret::new("a-key-of-many-random-letters-one")), (7, Secret::new("a-key-of-many-random-letters-two"))];
     let scopes = Scopes::parse(scopes).unwrap_or_default();
-    let grant = Grant { key: KeyId([1, 2, 3, 4]), scopes, until: NOW.plus(LONGEST) };
+    let grant = Grant { key: KeyId([1, 2, 3, 4]), secret: [5; 8], scopes, until: NOW.plus(LONGEST) };
 
     // A stranger has no key, so nothing of theirs opens.
     assert!(token::read(foreign, &keys, place, NOW).is_err(), "{foreign}");
