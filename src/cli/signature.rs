@@ -15,6 +15,9 @@ use crate::twilio::signature::{body_sha256, candidates, verify_form, verify_get,
 use crate::twilio::webhook::Request;
 use crate::twilio::wire::parse_form;
 
+/// A running bluetick may know tokens that no file holds.
+const MAYBE_ROTATED: &str = "judged by the tokens of the configuration: if one was rotated since (bluetick secrets status), give the one that \
+                             Twilio's console shows by --token";
 /// More than Twilio ever posts.
 const MAX_BODY_BYTES: u64 = 1 << 20;
 /// What Twilio may have been given, beside what was called.
@@ -23,7 +26,7 @@ const WEBHOOKS: [&str; 2] = ["/webhooks/twilio/status", "/webhooks/twilio/inboun
 /// What was received.
 #[derive(Clone, Debug, Default, Args)]
 pub struct SignatureArgs {
-    /// The account's auth token; may be repeated. Else those of the configuration.
+    /// The account's auth token; may be repeated. Else those of the configuration, which knows none that was rotated since.
     #[arg(long, value_name = "TOKEN", env = "BLUETICK__TWILIO__AUTH_TOKEN", hide_env_values = true)]
     pub token: Vec<Secret>,
     /// The address Twilio called, letter for letter, with its query. To explain: also the path alone, as it came in.
@@ -70,7 +73,9 @@ pub(super) fn run(args: &SignatureArgs, out: &mut dyn Write) -> anyhow::Result<A
     if args.explain || args.explain_json {
         return explain(args, out);
     }
-    let tokens: Vec<_> = known(args, config(args)?.as_ref())?.into_iter().filter_map(accepted).collect();
+    let tokens = known(args, config(args)?.as_ref())?;
+    let is_of_file = is_of_file(&tokens);
+    let tokens: Vec<_> = tokens.into_iter().filter_map(accepted).collect();
     let (url, signature) = (args.url.as_str(), args.signature.trim());
     let (matched, hint) = match (&args.form, &args.json) {
         (Some(file), _) => {
@@ -99,6 +104,9 @@ pub(super) fn run(args: &SignatureArgs, out: &mut dyn Write) -> anyhow::Result<A
         out,
         "  {hint}\n  is it the token of this account, and the address as Twilio was given it? --explain says why"
     )?;
+    if is_of_file {
+        writeln!(out, "  {MAYBE_ROTATED}")?;
+    }
     Ok(Answer::No)
 }
 
@@ -123,7 +131,10 @@ fn explain(args: &SignatureArgs, out: &mut dyn Write) -> anyhow::Result<Answer> 
     if args.explain_json {
         writeln!(out, "{}", as_json(&said))?
     } else {
-        show(&said, out)?
+        show(&said, out)?;
+        if !said.is_right() && is_of_file(&tokens) {
+            writeln!(out, "  {MAYBE_ROTATED}")?;
+        }
     }
     Ok(Answer::from_bool(said.is_right()))
 }
@@ -196,6 +207,11 @@ fn known(args: &SignatureArgs, config: Option<&Config>) -> anyhow::Result<Vec<Kn
         return Err(Trouble::Usage(absent.to_owned()).into());
     }
     Ok(tokens)
+}
+
+/// Whether what is judged by stands in the configuration.
+fn is_of_file(tokens: &[Known]) -> bool {
+    tokens.iter().any(|known| known.name.starts_with("auth_token"))
 }
 
 fn accepted(known: Known) -> Option<AuthToken> {
@@ -373,6 +389,27 @@ mod tests {
         let given = ["--token 1", "--token 2", "the API key's secret"].map(str::to_owned).to_vec();
         assert_eq!(names(&["another", TOKEN], Some(&config)), Some(given));
         assert_eq!((names(&[TOKEN], None), names(&[], None)), (Some(vec!["--token".to_owned()]), None));
+    }
+
+    #[test]
+    fn whoever_is_judged_by_a_file_is_told_that_a_running_bluetick_may_know_more() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("config.toml");
+        let account = "account_sid = \"AC00000000000000000000000000000001\"";
+        std::fs::write(&path, format!("[twilio]\n{account}\nauth_token = \"{TOKEN}\"\n")).expect("written");
+        let by_file = |explain| SignatureArgs {
+            config: Some(path.clone()),
+            token: Vec::new(),
+            public_url: Some("https://wa.example.com".into()),
+            explain,
+            ..args(URL, "wrong")
+        };
+        for explain in [false, true] {
+            let (answer, said) = judge(b"a=b", false, by_file(explain));
+            assert!(answer == Answer::No && said.contains("was rotated since"), "{said}");
+            let by_hand = SignatureArgs { token: vec!["another".into()], ..by_file(explain) };
+            assert!(!judge(b"a=b", false, by_hand).1.contains("was rotated since"));
+        }
     }
 
     #[test]
