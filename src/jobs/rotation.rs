@@ -20,6 +20,8 @@ use crate::twilio::{Client, ClientError};
 const KIND: Kind = Kind::TwilioAuthToken;
 /// The alert that says that a rotation stands still.
 const STOPPED: &str = "rotation_stopped";
+/// The alert that says that no token is in use.
+const MISSING: &str = "no_auth_token";
 /// How often it is looked whether a secret's time has passed, so that the record says so.
 const GLANCE: Duration = Duration::from_secs(30);
 /// The first and the longest wait until Twilio, which gave no answer, is asked again.
@@ -102,6 +104,7 @@ impl Job {
     /// Does the one next step.
     pub async fn advance(&self) -> Result<Progress, CustodyError> {
         self.write_down_expired().await?;
+        self.miss()?;
         let Some(rotation) = self.store.read()?.rotation()? else {
             self.board.clear(STOPPED);
             return Ok(Progress::Idle);
@@ -260,6 +263,25 @@ impl Job {
         let deed = Deed::new("secret.rotation", KIND.as_str(), format!("{step:?}").to_lowercase());
         self.custody.change(KIND, &further.by, Some(Some(further.clone())), |_, _| Ok(deed.clone())).await?;
         Ok(further)
+    }
+
+    /// Says that a token is missing, whoever took it away: callbacks are refused meanwhile, and without an API key nothing is sent.
+    fn miss(&self) -> Result<(), CustodyError> {
+        let keyring = self.custody.keyring();
+        let has_lost = keyring.active(KIND).is_none() && !self.store.read()?.ring(KIND)?.0.is_empty();
+        if !has_lost {
+            self.board.clear(MISSING);
+            return Ok(());
+        }
+        let is_blocking = keyring.active(Kind::TwilioApiKey).is_none();
+        let sending = if is_blocking { ", and nothing is sent" } else { "" };
+        self.board.raise(Alert {
+            code: MISSING,
+            detail: format!("no auth token of the account is in use: Twilio's callbacks are refused{sending}"),
+            action: "give the one that Twilio's console shows: bluetick secrets rotate twilio_auth_token --value-stdin --promote".into(),
+            is_blocking,
+        });
+        Ok(())
     }
 
     /// A secret whose time has passed is good for nothing already; here its record says so, and its value goes.

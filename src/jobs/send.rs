@@ -20,6 +20,7 @@ use crate::message::{Content, Fact, Form, Message, Policy, Source, Template, Wor
 use crate::pause::{Cause, Scope};
 use crate::sabotage::{Bug, is_planted};
 use crate::store::{self, Claim, Settle, StoreError, Write, Written};
+use crate::twilio::transport::TransportError;
 use crate::twilio::wire::CreateMessage;
 use crate::twilio::{Client, ListQuery, NotProcessed, Outcome};
 
@@ -128,6 +129,10 @@ pub fn settle(outcome: Outcome, number: u8, policy: &Policy, now: Time, dice: f6
         Outcome::Stopped { http, code, message } => {
             let code = code.map(|code| format!(", code {code}")).unwrap_or_default();
             let detail = format!("Twilio refuses our credentials (HTTP {http}{code}): {message}");
+            (Fact::NotProcessed { attempt, detail: detail.clone(), retry_at: now }, Signal::Refused(detail))
+        }
+        Outcome::NoSecret => {
+            let detail = TransportError::NoSecret.to_string();
             (Fact::NotProcessed { attempt, detail: detail.clone(), retry_at: now }, Signal::Refused(detail))
         }
         Outcome::Unknown { reason } if is_planted(Bug::RetryOnServerError) => {
@@ -299,9 +304,11 @@ impl Job {
 
     /// Twilio refused us: nothing is sent until it lets us in again, or a person says so.
     async fn knock(&self, detail: String, mut pause: Duration, stop: &mut watch::Receiver<bool>) {
-        let action = "check account_sid, auth_token or the API key in the [twilio] section".to_owned();
+        let action = "give the right one (bluetick secrets rotate twilio_auth_token --value-stdin --promote, or twilio_api_key), and see that \
+                      account_sid in the [twilio] section is right"
+            .to_owned();
         if self.board.raise(Alert { code: STOPPED, detail: detail.clone(), action, is_blocking: true }) {
-            tracing::error!(reason = %detail, "Twilio refuses our credentials: sending has stopped, nothing failed");
+            tracing::error!(reason = %detail, "Twilio does not let us in: sending has stopped, nothing failed");
         }
         let probe = ListQuery { page_size: Some(1), ..ListQuery::default() };
         while !*stop.borrow() && self.was_refused().is_some() {

@@ -211,7 +211,7 @@ impl Client {
         form: Params,
         max_answer_bytes: usize,
     ) -> Result<Response, TransportError> {
-        let mut result = Err(TransportError::NotSent("no secret of Twilio's is in use: it was revoked".to_owned()));
+        let mut result = Err(TransportError::NoSecret);
         for credentials in self.credentials() {
             let (target, form) = (target.clone(), form.clone());
             result = self.transport.send(Request { method, target, form, credentials, max_answer_bytes }).await;
@@ -454,6 +454,7 @@ mod tests {
         client.fetch(sid()).await.expect("a message");
         client.keyring.hold(&[], &[]);
         assert!(matches!(client.fetch(sid()).await, Err(ClientError::Unavailable(_))));
+        assert_eq!(client.create(&CreateMessage::default()).await, Outcome::NoSecret);
         let requests = requests.lock().expect("whole");
         let secrets: Vec<_> = requests.iter().map(|request| request.credentials.secret.expose()).collect();
         assert_eq!(secrets, ["first", "second"]);

@@ -50,6 +50,8 @@ pub enum Outcome {
         /// The reason in Twilio's words.
         message: String,
     },
+    /// We have no secret to come with: nothing goes out until somebody gives one.
+    NoSecret,
     /// Nobody can tell whether it was taken; never to be blindly handed over again.
     Unknown {
         /// Why nobody can tell.
@@ -79,6 +81,7 @@ pub fn classify_create(result: Result<Response, TransportError>) -> Outcome {
         Err(TransportError::NotSent(reason)) => {
             return Outcome::NotProcessed(NotProcessed::Unreachable { reason: clip(&reason, MAX_WORDS) });
         }
+        Err(TransportError::NoSecret) => return Outcome::NoSecret,
         Err(TransportError::Unclear(reason)) => return Outcome::Unknown { reason: clip(&reason, MAX_WORDS) },
     };
     match response.status {

@@ -74,6 +74,9 @@ pub enum TransportError {
     /// Name lookup, connection or TLS failed: nothing of the request was sent.
     #[error("not sent: {0}")]
     NotSent(String),
+    /// There is no secret to ask with: nothing was sent.
+    #[error("no secret of Twilio's is in use: the last was revoked")]
+    NoSecret,
     /// The request may have arrived and may have been carried out.
     #[error("sent, without a whole answer: {0}")]
     Unclear(String),

@@ -11,7 +11,7 @@ use bluetick::clock::{Clock, Time};
 use bluetick::custody::Custody;
 use bluetick::emulator::{self, Emulator};
 use bluetick::jobs::rotation::{Job, Progress};
-use bluetick::keyring::{Keyring, Kind, Options, Secret, State};
+use bluetick::keyring::{Entry, Keyring, Kind, Options, Ring, Secret, State};
 use bluetick::message::Policy;
 use bluetick::store::{self, Handle, Rotation, RotationStep};
 use bluetick::twilio::transport::{InProcess, Method, Request, Response, TransportError};
@@ -217,6 +217,35 @@ async fn a_rotation_survives_a_death_and_a_lost_answer_at_every_step() {
         }
     }
     assert!(struck >= 6, "{struck}");
+}
+
+#[tokio::test]
+async fn that_no_token_is_in_use_is_said_until_there_is_one() {
+    let (folder, twilio) = (Folder::new(), Twilio::new(None));
+    let life = Life::begin(&folder.0, &twilio).await;
+    let (by, custody) = (Actor::job("test"), &life.job.custody);
+    let revoke = |ring: &mut Ring, now| {
+        ring.revoke_all(now);
+        Ok(Deed::new("test", "", ""))
+    };
+    custody.change(KIND, &by, None, revoke).await.expect("written");
+    assert_eq!(life.job.advance().await.expect("the store works"), Progress::Idle);
+    let alert = life.job.board.all().remove(0);
+    assert!(
+        alert.is_blocking && alert.code == "no_auth_token" && alert.detail.contains("nothing is sent"),
+        "{alert:?}"
+    );
+    let vault = custody.vault().await.expect("a vault");
+    let give = |ring: &mut Ring, now| {
+        let value = Secret::new("the-next-token-of-the-account");
+        ring.stage(Entry::new(KIND, ring.next(), State::Staged, &value, Some((&vault, [7; 16])), now))?;
+        ring.promote(Duration::ZERO, now)?;
+        Ok(Deed::new("test", "", ""))
+    };
+    custody.change(KIND, &by, None, give).await.expect("written");
+    life.job.advance().await.expect("the store works");
+    assert!(life.job.board.all().is_empty());
+    life.end();
 }
 
 #[tokio::test]

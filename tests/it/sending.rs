@@ -182,6 +182,30 @@ async fn refused_credentials_stop_the_loop_and_fail_nothing() {
 }
 
 #[tokio::test]
+async fn what_was_under_way_at_a_refusal_does_not_stop_the_loop_again() {
+    let (is_open, probes) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (door, probed) = (Arc::clone(&is_open), Arc::clone(&probes));
+    let house = House::new(move |_, count, request| match door.load(Ordering::SeqCst) {
+        0 => refused(401, 20_003),
+        _ if request.form.is_empty() => {
+            probed.fetch_add(1, Ordering::SeqCst);
+            Ok(Response { status: 200, body: br#"{"messages":[]}"#.to_vec(), ..Response::default() })
+        }
+        _ => created(count as u64),
+    });
+    let ids = futures_util::future::join_all((0..8).map(|number| house.accept(number))).await;
+    for id in &ids {
+        house.until(*id, |message| message.journal.rows.iter().any(|row| row.fact.name() == "not_processed")).await;
+    }
+    is_open.store(1, Ordering::SeqCst);
+    for id in &ids {
+        house.until(*id, |message| status(message) == "queued").await;
+    }
+    assert_eq!(probes.load(Ordering::SeqCst), 1, "Twilio was asked once whether it lets us in again");
+    house.stop().await;
+}
+
+#[tokio::test]
 async fn a_refusal_is_final_and_says_why() {
     let house = House::new(|_, _, _| refused(400, 21_211));
     let id = house.accept(1).await;

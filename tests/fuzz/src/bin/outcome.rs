@@ -51,7 +51,7 @@ fuzz_target!(|bytes: &[u8]| {
             assert_eq!(status, 429);
             assert!(retry_after.is_none_or(|wait| wait <= Duration::from_secs(3_600)));
         }
-        Outcome::NotProcessed(NotProcessed::Unreachable { .. }) => panic!("there was an answer"),
+        Outcome::NotProcessed(NotProcessed::Unreachable { .. }) | Outcome::NoSecret => panic!("there was an answer"),
         Outcome::Unknown { reason } => assert!(status != 429 && !reason.is_empty() && reason.len() <= 100, "{reason}"),
     }
 });
