@@ -7,7 +7,7 @@ use clap::Args;
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::Value;
 
-use super::exit::Trouble;
+use super::exit::{Code, Trouble};
 use crate::archive::Shelf;
 use crate::config::Config;
 use crate::http::SOCKET;
@@ -261,7 +261,15 @@ fn refusal(status: u16, problem: Option<&Value>) -> Trouble {
     let words = words.unwrap_or_else(|| format!("HTTP {status}"));
     match status {
         401 => Trouble::Refused(format!("{words}: is --api-key the right one?")),
-        500.. => Trouble::Unavailable(words),
+        500.. => match problem.and_then(|problem| problem["code"].as_str()) {
+            Some("not_configured" | "twilio_unavailable") => Trouble::Refused(words),
+            Some("storage_failed" | "storage_full" | "archive_unreadable" | "backup_failed") => {
+                Trouble::Failed(Code::Disk, words)
+            }
+            Some("vault_locked") => Trouble::Failed(Code::Configuration, words),
+            Some("internal") => Trouble::Failed(Code::Software, words),
+            _ => Trouble::Unavailable(words),
+        },
         _ => Trouble::Refused(words),
     }
 }
@@ -291,6 +299,19 @@ mod tests {
         assert_eq!(refusal(422, Some(&problem)), Trouble::Refused("to is no address; body is empty".into()));
         assert_eq!(refusal(503, Some(&json!({"title": "Busy"}))), Trouble::Unavailable("Busy".into()));
         assert_eq!(refusal(404, None), Trouble::Refused("HTTP 404".into()));
+        assert_eq!(refusal(500, None), Trouble::Unavailable("HTTP 500".into()));
+    }
+
+    #[test]
+    fn what_bluetick_could_not_do_has_the_exit_code_of_its_reason() {
+        let code = |status, code: &str| {
+            let trouble = refusal(status, Some(&json!({"title": "No", "code": code})));
+            Code::of(&anyhow::Error::from(trouble))
+        };
+        assert_eq!(code(503, "busy"), Code::Unavailable);
+        assert_eq!((code(503, "not_configured"), code(502, "twilio_unavailable")), (Code::No, Code::No));
+        assert_eq!((code(507, "storage_full"), code(503, "storage_failed")), (Code::Disk, Code::Disk));
+        assert_eq!((code(503, "vault_locked"), code(500, "internal")), (Code::Configuration, Code::Software));
     }
 
     #[test]

@@ -67,6 +67,9 @@ pub enum Trouble {
     /// A file is missing or cannot be read.
     #[error("{0}")]
     NoInput(String),
+    /// bluetick could not, and says why.
+    #[error("{1}")]
+    Failed(Code, String),
 }
 
 /// What the shell is told when there is no answer.
@@ -98,7 +101,7 @@ impl Code {
                 Trouble::Usage(_) => Self::Usage,
                 Trouble::Unavailable(_) => Self::Unavailable,
                 Trouble::NoInput(_) => Self::NoInput,
-                Trouble::Told(code) => *code,
+                Trouble::Told(code) | Trouble::Failed(code, _) => *code,
             };
         }
         match error.downcast_ref::<CustodyError>() {
