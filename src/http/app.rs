@@ -97,6 +97,8 @@ pub struct Tally {
     pub refused: Meter,
     /// Refused requests that were kept.
     pub quarantined: Meter,
+    /// Passwords and codes of people that were wrong.
+    pub wrong_logins: Meter,
     /// Every open event stream holds a clone.
     pub streams: Arc<()>,
 }

@@ -79,7 +79,10 @@ pub(super) async fn open(request: HttpRequest, app: Data<App>, payload: Payload)
     let proven = prove(&app, claim, now).await;
     match &proven {
         Ok(_) => app.limits.login_succeeded(client, &account),
-        Err(problem) if problem.code == Code::WrongLogin => app.limits.login_failed(client, &account, app.clock.now()),
+        Err(problem) if problem.code == Code::WrongLogin => {
+            note_wrong(&app, &who, &account)?;
+            app.limits.login_failed(client, &account, app.clock.now());
+        }
         Err(problem) if problem.code == Code::TotpNeeded => app.limits.login_goes_on(client, &account, now),
         // A broken store is nobody's guess.
         Err(_) => {}
@@ -119,6 +122,18 @@ async fn prove(app: &App, claim: Claim, now: Time) -> Result<(String, Option<Sho
     Ok((user.name, Some(shown)))
 }
 
+/// Says in the log that somebody was not let in: there are only so many a minute. What was typed as a name is said only if somebody
+/// has that name, since it may be a password.
+fn note_wrong(app: &App, who: &Principal, name: &str) -> Result<(), Problem> {
+    app.tally.wrong_logins.add(app.clock.now());
+    let known = User::name(name).unwrap_or_default();
+    let is_somebody = app.options.declares(name) || app.store.read()?.user(&known)?.is_some();
+    let user = if is_somebody { name } else { "unknown" };
+    let from = who.actor.address.as_deref().unwrap_or("local");
+    tracing::warn!(user, from, "a log-in failed: the name, the password or the code was wrong");
+    Ok(())
+}
+
 /// The one answer to whatever is not right.
 fn wrong() -> Problem {
     Problem::new(Code::WrongLogin, "the name, the password or the code is wrong; a code is taken once")
@@ -137,7 +152,10 @@ pub(super) async fn step_up(request: HttpRequest, app: Data<App>, payload: Paylo
     let shown = prove_again(&app, visit, Secret::new(password), &code, now).await;
     match &shown {
         Ok(_) => app.limits.login_succeeded(client, account),
-        Err(_) => app.limits.login_failed(client, account, app.clock.now()),
+        Err(_) => {
+            note_wrong(&app, &who, account)?;
+            app.limits.login_failed(client, account, app.clock.now());
+        }
     }
     let shown = shown?;
     let session = Session { proven_at: now, ..visit.session.clone() };

@@ -66,7 +66,7 @@ def test_no_canary_sings(tmp_path):
             assert server.stop() == 0
             log = server.log.read_text(errors="replace")
         handed_out = shown[2]
-    assert len(log) > 10_000, "a trace says much"
+    assert len(log) > 10_000 and "a log-in failed" in log, "a trace says much"
     assert "bluetick_messages" in "".join(shown[4:]) and "secret.rotated" in "".join(shown[4:])
     all_secrets = [server.auth_token, server.api_key, server.admin[1], UNKNOWN_TOKEN, walks.next_token, API_KEY.split(":")[1], WRONG, *handed_out]
     numbers = [to.removeprefix("whatsapp:+") for to in PEOPLE]
@@ -176,6 +176,9 @@ def strangers(emulator, walks):
         assert walks.form(path, fields, token=WRONG) == 403
         assert walks.form(path, fields, token=walks.next_token, signed_for="https://elsewhere.example") == 403
     assert walks.form("/webhooks/twilio/status", fields | {"AccountSid": "AC" + "9" * 32}, token=walks.next_token) == 403
+    log_in = json.dumps({"user": CANARY, "password": WRONG}).encode()
+    status, _, _ = bluetick.request("POST", f"{walks.server.url}/admin/api/session", log_in, {"Content-Type": "application/json"})
+    assert status == 401
     listed = bluetick.wait_until(lambda: listing(walks), "all six are in quarantine")
     for one in listed:
         said = walks.call("GET", f"/v1/quarantine/{one['id']}/diagnosis", expected=200)

@@ -1,5 +1,7 @@
 //! A scrape, through the door.
 
+use actix_web::test::TestRequest;
+
 use crate::alert::Alert;
 use crate::http::story::{self, SERVICE};
 use crate::http::testing::{House, SENDER};
@@ -11,6 +13,9 @@ async fn a_scrape_has_the_figures_of_the_store_and_says_what_it_is() {
     let house = House::new();
     story::tell(&house).await;
     house.app.tally.refused.add(house.app.clock.now());
+    let guess = serde_json::json!({"user": "ghost", "password": "a-guess-at-a-password"});
+    let guess = TestRequest::post().uri("/admin/api/session").set_json(guess);
+    assert_eq!(house.call(guess).await.status.as_u16(), 401);
     let alert = Alert { code: "disk_full", detail: "".into(), action: "".into(), is_blocking: true };
     house.app.board.raise(alert);
     let pause = Write::Pause(Scope::Template(format!("HX{:032x}", 1)), Cause::Operator(None));
@@ -29,6 +34,7 @@ async fn a_scrape_has_the_figures_of_the_store_and_says_what_it_is() {
         "# HELP bluetick_messages_resent Attempts that followed one which Twilio provably had no trace of".into(),
         format!("bluetick_paused{{scope=\"template:HX{:032x}\"}} 0", 1),
         "bluetick_callbacks_refused_total 1".into(),
+        "bluetick_logins_failed_total 1".into(),
         "bluetick_requests_limited_total{limit=\"strangers\"} 0".into(),
         "bluetick_oldest_due_age_seconds 3610.0".into(),
         "bluetick_store_writes_waiting 0".into(),
