@@ -14,7 +14,7 @@ use super::error::{Code, Problem, ProblemBody};
 use super::webhooks;
 use crate::alert::Alert;
 use crate::clock::Time;
-use crate::keyring::{Kind, Secret, Vault};
+use crate::keyring::{Kind, Secret, State, Vault};
 use crate::store::{MAX_QUARANTINED, Quarantined, Write};
 use crate::twilio::doctor::{self, HINTS, Known, Setup, Standing};
 use crate::twilio::webhook::{Refusal, Request};
@@ -228,11 +228,13 @@ impl Refused {
     fn explain(&self, app: &App) -> DiagnosisView {
         let now = app.clock.now();
         let keyring = app.custody.keyring();
-        let live: Vec<_> = keyring.live(Kind::TwilioAuthToken, now).iter().map(|held| held.generation).collect();
         let tokens = keyring.held(Kind::TwilioAuthToken).into_iter().map(|held| {
-            let is_live = live.contains(&held.generation);
-            let name = format!("the auth token of generation {}", held.generation);
-            Known { name, token: held.value, standing: if is_live { Standing::Accepted } else { Standing::Retired } }
+            let standing = match held.state {
+                state if !state.is_live(now) => Standing::Retired,
+                State::Retiring(_) => Standing::Retiring,
+                _ => Standing::Accepted,
+            };
+            Known { name: format!("the auth token of generation {}", held.generation), token: held.value, standing }
         });
         let keys = keyring.held(Kind::TwilioApiKey).into_iter().filter_map(|held| {
             let secret = held.value.expose().split_once(':')?.1.into();

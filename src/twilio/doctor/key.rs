@@ -77,7 +77,7 @@ pub(super) fn keys(setup: &Setup<'_>) -> Vec<Key> {
     };
     for (index, known) in setup.tokens.iter().enumerate() {
         let token = known.token.expose();
-        let base = usize::from(known.standing != Standing::Accepted);
+        let base = usize::from(!matches!(known.standing, Standing::Accepted | Standing::Retiring));
         for (text, shape, weight) in shapes(token) {
             add(text, base + weight, Origin::Token(index, shape));
         }

@@ -68,6 +68,8 @@ pub struct Known {
 pub enum Standing {
     /// Callbacks signed with it are let in.
     Accepted,
+    /// The same for a while yet: another took its place.
+    Retiring,
     /// It comes next, and is not let in yet.
     Staged,
     /// It is not let in any more.

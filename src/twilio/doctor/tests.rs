@@ -539,6 +539,10 @@ const OTHERS: &[Mistake] = &[
     guessed("a token that nobody knows", "unknown", "compare it with Twilio's console", |story| {
         story.sign_with(UNKNOWN);
     }),
+    guessed("the same while a placeholder retires", "unknown", "compare it with Twilio's console", |story| {
+        story.tokens.push(known("the one before", "00000000000000000000000000000001", Standing::Retiring));
+        story.sign_with(UNKNOWN);
+    }),
     guessed("a header that is no signature", "malformed_signature", "28 letters of base64", |story| {
         story.signature = "sha1=nonsense".into();
     }),

@@ -112,7 +112,7 @@ fn token_flaws(name: &str, standing: Standing, shape: Shape) -> Vec<Flaw> {
         Shape::WithLineEnd => Some(Flaw::SignerLineEnd(name())),
     };
     let stands = match standing {
-        Standing::Accepted => None,
+        Standing::Accepted | Standing::Retiring => None,
         Standing::Staged => Some(Flaw::TokenStaged(name())),
         Standing::Retired => Some(Flaw::TokenRetired(name())),
         Standing::OtherAccount => Some(Flaw::TokenOfOther(name())),
