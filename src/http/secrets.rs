@@ -173,6 +173,10 @@ pub(super) async fn rotate(
         Some(value) => {
             let vault = app.custody.vault().await?;
             let (value, overlap) = (Secret::new(value), app.custody.options().overlap(kind));
+            let rotation = app.store.read()?.rotation()?.filter(|_| kind == Kind::TwilioAuthToken && asked.promote);
+            if rotation.as_ref().is_some_and(|rotation| rotation.problem.is_none()) {
+                return Err(under_way());
+            }
             if asked.promote {
                 app.custody.try_out(kind, &value).await?;
             }
@@ -185,7 +189,8 @@ pub(super) async fn rotate(
                 let action = if asked.promote { "secret.rotated" } else { "secret.staged" };
                 Ok(Deed::new(action, kind.as_str(), format!("generation {generation}")))
             };
-            app.custody.change(kind, by, None, stage).await?;
+            // What stood still is over.
+            app.custody.change(kind, by, rotation.map(|_| None), stage).await?;
             if asked.promote {
                 go_on(&app).await?;
             }
@@ -205,12 +210,16 @@ async fn go_on(app: &App) -> Result<(), Problem> {
     Ok(())
 }
 
+fn under_way() -> Problem {
+    Problem::new(Code::Stale, "a rotation is under way already: GET /v1/secrets says how far it is")
+}
+
 /// Writes down that the auth token is to be rotated at Twilio.
 async fn begin(app: &App, who: &Principal, may_replace: bool) -> Result<HttpResponse, Problem> {
     let kind = Kind::TwilioAuthToken;
     let snapshot = app.store.read()?;
     if snapshot.rotation()?.is_some_and(|rotation| rotation.problem.is_none()) {
-        return Err(Problem::new(Code::Stale, "a rotation is under way already: GET /v1/secrets says how far it is"));
+        return Err(under_way());
     }
     if app.custody.keyring().active(kind).is_none() {
         let detail = "no auth token is in use, so Twilio would not let us in: give the new one as value, with promote";

@@ -7,7 +7,9 @@ use actix_web::test::TestRequest;
 use serde_json::{Value, json};
 
 use super::super::testing::{ACCOUNT, Answer, House, PUBLIC_URL, START, TOKEN, api, callback, form, move_to, signed};
-use crate::keyring::Role;
+use crate::audit::{Actor, Deed};
+use crate::keyring::{Kind, Ring, Role};
+use crate::store::Rotation;
 use crate::twilio::signature::{AuthToken, sign_form};
 use crate::twilio::transport::{InProcess, Request, Response, TransportError};
 use crate::twilio::wire::encode_form;
@@ -122,6 +124,21 @@ async fn a_rotation_at_twilio_is_written_down_and_there_is_one_at_a_time() {
     assert_eq!((given_up.status.as_u16(), &given_up.json()["rotation"]), (200, &Value::Null));
     let nothing = house.call(api(TestRequest::delete().uri("/v1/secrets/twilio_auth_token/rotations"))).await;
     assert_eq!(nothing.problem().0, 404);
+    post(&house, "twilio_auth_token/rotations", &json!({})).await;
+    let given = json!({"value": NEW, "promote": true});
+    assert_eq!(post(&house, "twilio_auth_token/rotations", &given).await.problem(), (409, "stale".into()));
+    let rotation = house.app.store.read().and_then(|snapshot| snapshot.rotation()).expect("read").expect("one");
+    let stopped = Rotation { problem: Some("a stranger's secondary".into()), ..rotation };
+    let note = |_: &mut Ring, _| Ok(Deed::new("secret.rotation_stopped", "", ""));
+    let by = Actor::job("rotation");
+    let change = house.app.custody.change(Kind::TwilioAuthToken, &by, Some(Some(stopped)), note).await;
+    change.expect("written");
+    let promoted = post(&house, "twilio_auth_token/rotations", &given).await;
+    assert_eq!(
+        (promoted.status.as_u16(), &promoted.json()["rotation"]),
+        (201, &Value::Null),
+        "it stands still no more"
+    );
 }
 
 /// A Twilio that lets in this secret alone, and gives no answer to whoever comes with `SILENCE`.
