@@ -276,7 +276,12 @@ pub(super) async fn end_many(
 ) -> Result<HttpResponse, Problem> {
     let who = Principal::of(&request);
     let (which, of) = match query.into_inner().user {
-        Some(user) => (Sessions::Of(user.clone()), user),
+        Some(user) => {
+            let known = app.store.read()?.user(&user.to_lowercase())?.map(|user| user.name);
+            let known = known.or_else(|| app.options.declares(&user).then_some(user));
+            let user = known.ok_or_else(|| Problem::not_found("user: GET /admin/api/users lists them"))?;
+            (Sessions::Of(user.clone()), user)
+        }
         None => (Sessions::All, "everybody".to_owned()),
     };
     govern(&app, &who, Act::EndSessions(which), Deed::new("sessions.ended", of, "")).await?;

@@ -282,6 +282,8 @@ async fn people_end_their_own_sessions_and_whoever_looks_after_users_ends_any() 
         (status(&house, &viewer).await, status(&house, &other).await, status(&house, &anna).await),
         (401, 401, 200)
     );
+    let ghost = with(&house, &anna, TestRequest::delete().uri("/admin/api/sessions?user=ghost")).await;
+    assert_eq!(ghost.problem().0, 404, "nobody is told that something ended which never was");
     let all = with(&house, &anna, TestRequest::delete().uri("/admin/api/sessions")).await;
     assert_eq!((all.status.as_u16(), status(&house, &anna).await), (204, 401));
 }
