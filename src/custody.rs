@@ -6,7 +6,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -416,6 +416,9 @@ fn read_key(path: &Path) -> Result<Option<VaultKey>, CustodyError> {
             return Err(CustodyError::Locked(format!("cannot read the master key {}: {error}", path.display())));
         }
     };
+    if fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o077 != 0) {
+        tracing::warn!(path = %path.display(), "others on this machine may read the master key: chmod 400 keeps them from it");
+    }
     let key = VaultKey::read(text.expose());
     key.map(Some).map_err(|error| CustodyError::Locked(format!("the master key in {} {error}", path.display())))
 }
