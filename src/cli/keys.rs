@@ -118,7 +118,7 @@ fn request(command: &KeysCommand) -> (&Reach, Request) {
 }
 
 fn table(answer: &Value, now: Time) -> String {
-    let mut table = Table::new(&["id", "name", "state", "made", "last used", "used", "may"]);
+    let mut table = Table::new(&["id", "name", "state", "made", "last used", "used", "ends", "from", "may"]);
     for key in answer["data"].as_array().into_iter().flatten() {
         table.row([
             text(&key["id"]),
@@ -127,10 +127,17 @@ fn table(answer: &Value, now: Time) -> String {
             distance(&key["created_at"], now),
             distance(&key["last_used_at"], now),
             text(&key["used"]),
+            distance(&key["expires_at"], now),
+            networks(&key["networks"]),
             words(&key["scopes"]),
         ]);
     }
     table.show()
+}
+
+fn networks(networks: &Value) -> String {
+    let named = words(networks);
+    if named.is_empty() { "anywhere".to_owned() } else { named }
 }
 
 fn words(scopes: &Value) -> String {

@@ -164,6 +164,11 @@ pub(super) fn run(args: &SecretsArgs, out: &mut dyn Write) -> anyhow::Result<Ans
             if is_at_twilio && !yes {
                 return warn(out);
             }
+            if *kind == Kind::TwilioApiKey && !value_stdin {
+                let words = "Twilio makes API keys in its console alone: give the new one as SID:secret on standard input, with \
+                             --value-stdin --promote";
+                return Err(Trouble::Usage(words.to_owned()).into());
+            }
             let value = value_stdin.then(|| read_secret("the new secret")).transpose()?;
             let value = value.as_ref().map(Secret::expose);
             let body = json!({"value": value, "promote": promote, "replace": replace});
