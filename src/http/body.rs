@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_body_that_says_nothing_of_its_length_is_cut_where_it_is_too_long() {
+    async fn layer_5_input_a_body_that_says_nothing_of_its_length_is_cut_where_it_is_too_long() {
         assert_eq!(read_from(pieces(&["1234", "5678"])).await.as_deref(), Ok(&b"12345678"[..]));
         assert_eq!(read_from(pieces(&["1234", "56789"]).chain(stream::pending())).await, Err(Code::TooLarge));
         let torn = stream::iter([Ok(Bytes::from_static(b"1")), Err(PayloadError::EncodingCorrupted)]);

@@ -33,7 +33,7 @@ mod tests {
     use super::MAX_TARGET;
 
     #[actix_web::test]
-    async fn a_target_has_a_longest_length_for_whoever_asks() {
+    async fn layer_5_input_a_target_has_a_longest_length_for_whoever_asks() {
         let house = House::new();
         let asked = async |start: &str, length: usize| {
             let target = format!("{start}{}", "x".repeat(length - start.len()));

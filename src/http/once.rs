@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_nested_too_deeply_is_refused() {
+    fn layer_5_input_what_is_nested_too_deeply_is_refused() {
         for (open, close) in [("[", "]"), (r#"{"a":"#, "}")] {
             let nested = |depth: usize| format!("{}1{}", open.repeat(depth), close.repeat(depth));
             assert!(serde_json::from_str::<Once>(&nested(MAX_DEPTH)).is_ok());

@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_sealed_opens_where_it_belongs_and_nowhere_else() {
+    fn layer_7_secrets_what_is_sealed_opens_where_it_belongs_and_nowhere_else() {
         let vault = Vault::new([1; 32]);
         let sealed = vault.seal("here", &Secret::new("s3cret"), [7; 16]);
         assert!(vault.open("here", &sealed).is_some_and(|value| value.is("s3cret")));

@@ -54,7 +54,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(ROUNDS))]
 
     #[test]
-    fn callbacks_in_any_order_any_number_of_times_end_in_one_record(
+    fn layer_6_replay_callbacks_in_any_order_any_number_of_times_end_in_one_record(
         (attempts, facts) in callbacks(),
         seeds in proptest::collection::vec(any::<u64>(), ORDERS),
     ) {

@@ -86,7 +86,7 @@ fn old_rows_of_the_log_go_and_the_chain_is_whole_all_the_same() {
 }
 
 #[test]
-fn a_row_that_was_changed_taken_out_or_cut_off_shows() {
+fn layer_7_audit_a_row_that_was_changed_taken_out_or_cut_off_shows() {
     type Spoil = fn(&mut redb::Table<u64, &[u8]>);
     let spoil: [(&str, Spoil); 4] = [
         ("changed", |log| {

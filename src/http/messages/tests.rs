@@ -73,7 +73,7 @@ async fn a_question_of_a_thousand_mistakes_gets_a_short_answer() {
 }
 
 #[actix_web::test]
-async fn the_same_key_gives_the_same_message_to_all_who_come_at_once() {
+async fn layer_6_replay_the_same_key_gives_the_same_message_to_all_who_come_at_once() {
     let house = House::new();
     let body = json!({ "to": PERSON, "body": "once" });
     let answers = join_all((0..64).map(|_| house.call(keyed("k-1", &body)))).await;

@@ -78,7 +78,7 @@ async fn what_is_still_used_is_retired_only_by_force_and_the_evidence_is_told() 
 }
 
 #[actix_web::test]
-async fn an_emergency_revocation_holds_before_it_is_answered_and_pauses_sending() {
+async fn layer_7_secrets_an_emergency_revocation_holds_before_it_is_answered_and_pauses_sending() {
     let house = House::new();
     assert!(lets_in(&house, TOKEN).await);
     let revoked = post(&house, "twilio_auth_token/revocation", &Value::Null).await;

@@ -122,7 +122,7 @@ async fn strangers_learn_nothing_from_how_they_are_refused() {
 }
 
 #[actix_web::test]
-async fn a_phone_is_asked_for_only_after_the_right_password_and_each_code_opens_once() {
+async fn layer_6_replay_a_phone_is_asked_for_only_after_the_right_password_and_each_code_opens_once() {
     let house = house().await;
     let asked = log_in(&house, &json!({"user": "otto", "password": PASSWORD})).await;
     assert_eq!(asked.problem(), (401, "totp_needed".into()));

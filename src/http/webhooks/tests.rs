@@ -120,7 +120,7 @@ async fn a_closed_store_answers_503() {
 }
 
 #[actix_web::test]
-async fn an_inbound_message_is_one_record_one_event_and_one_open_window_however_often_it_comes() {
+async fn layer_6_replay_an_inbound_message_is_one_record_one_event_and_one_open_window_however_often_it_comes() {
     let house = House::new();
     let params = pairs(&[
         ("MessageSid", SID),
