@@ -149,7 +149,7 @@ async fn the_code_may_be_typed_in_the_same_second_as_the_password() {
 }
 
 #[actix_web::test]
-async fn two_who_show_the_same_code_at_once_are_not_both_let_in() {
+async fn layer_6_replay_two_who_show_the_same_code_at_once_are_not_both_let_in() {
     let house = house().await;
     let body = json!({"user": "otto", "password": PASSWORD, "code": shown(&house)});
     let (one, other) = tokio::join!(log_in(&house, &body), log_in(&house, &body));
