@@ -2,7 +2,8 @@
 //!
 //! Invariant: a message is in the file, or it has a stub; never both. All that is derived from it stays as it was. A stub is
 //! written only when its segment is whole and flushed; so what a crash leaves behind is a segment with lines that no stub
-//! leads to. Segments that have such lines are marked, until the others have moved on into a new one.
+//! leads to. Segments that have such lines are marked, until the others have moved on into a new one: from the commit on in
+//! which that shows, since the messages of those lines may be erased by then.
 //! Not here: when messages move, and which (`jobs`).
 
 use redb::ReadableTable;
@@ -50,9 +51,9 @@ pub(super) fn open(batch: &mut Batch<'_>) -> Result<Written, StoreError> {
     Ok(Written::Segment(number))
 }
 
-/// Stubs for messages that are in a segment now; what has changed since it was read stays where it is.
+/// Stubs for messages that are in a segment now; what has changed or gone since it was read has a line there for nothing.
 pub(super) fn shelve(batch: &mut Batch<'_>, shelve: Shelve) -> Result<Written, StoreError> {
-    let mut moved = 0;
+    let (mut moved, all) = (0, shelve.rows.len());
     for (id, place) in shelve.rows {
         let is_as_it_was = match place {
             Place::File(known) => {
@@ -70,10 +71,13 @@ pub(super) fn shelve(batch: &mut Batch<'_>, shelve: Shelve) -> Result<Written, S
             moved += 1;
         }
     }
+    if moved < all {
+        mark(batch, shelve.segment)?;
+    }
     Ok(Written::Shelved(moved))
 }
 
-/// Every line of a new segment has its stub, but for those whose messages went on since.
+/// Whatever is to move into a new segment has.
 pub(super) fn close(batch: &mut Batch<'_>, segment: u32) -> Result<Written, StoreError> {
     let segments = batch.tables.segments.open()?;
     let marks = segments.get(segment)?.map_or(0, |marks| marks.value());

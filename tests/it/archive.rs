@@ -284,6 +284,38 @@ async fn a_message_that_changed_since_it_was_read_does_not_move() {
 }
 
 #[tokio::test]
+async fn whoever_is_erased_while_a_segment_is_written_leaves_no_line_in_it() {
+    let folder = Folder::new();
+    let (house, ids, _) = lived(&folder);
+    let (mut read, mut lines) = (Vec::new(), Vec::new());
+    let visit = |message: Message, place| {
+        read.push((message.id, place));
+        lines.push(message);
+        std::ops::ControlFlow::Continue(())
+    };
+    house.read().at_rest(MessageId([0; 16]), UNTIL, visit).expect("it is read");
+    let Ok(Written::Segment(segment)) = house.store.write(Write::OpenSegment).await else { panic!("a number") };
+    let mut writing = house.store.shelf().begin(segment).expect("there is room");
+    lines.iter().for_each(|message| writing.add(message).expect("there is room"));
+    writing.seal().expect("there is room");
+    // The segment is whole and nothing leads to it yet: now they go, whose lines it has.
+    let gone = get(&house.read(), ids[0]).draft.to.to_string();
+    while !matches!(house.store.write(Write::Erase(gone.clone())).await, Ok(Written::Erased(part)) if part.is_done) {}
+    house.store.write(Write::Shelve(Shelve { segment, rows: read })).await.expect("the disk works");
+    house.store.write(Write::CloseSegment(segment)).await.expect("the disk works");
+    // Nothing is so old that it would be written anew for that.
+    let options = retention::Options { bodies_days: 3_650, messages_days: 3_650, ..retention::Options::default() };
+    retention::run(&house.store, &options, LATER).await.expect("there is room");
+    for segment in house.store.shelf().numbers().expect("it is listed") {
+        let of_theirs = |message: &Message| message.draft.to.to_string() == gone;
+        let mut left = house.store.shelf().read(segment).expect("it is whole");
+        assert!(!left.any(|message| of_theirs(&message.expect("it is whole"))), "a line is left in segment {segment}");
+    }
+    house.check();
+    house.close();
+}
+
+#[tokio::test]
 async fn a_segment_that_a_reader_still_needed_is_forgotten_by_a_later_run() {
     let folder = Folder::new();
     let (house, _, _) = lived(&folder);
