@@ -4,6 +4,7 @@
 //! of the numbers, its journal and the events it gives rise to are one transaction: there is no second step to lose.
 //! Not here: any rule about messages. Nothing outside this room knows redb.
 
+mod acts;
 mod ageing;
 mod agenda;
 mod ask;
@@ -43,6 +44,7 @@ mod writer;
 
 use serde::{Deserialize, Serialize};
 
+pub use acts::{Act, Before, Ending, Govern, Opening, Sessions, Shown, Use, Used};
 pub use codec::{SCHEMA, Unreadable, decode, encode};
 pub use commit::Store;
 pub use dump::{BadDump, Belonging, Head, dump, inspect, load, read_head};
@@ -56,9 +58,8 @@ pub use tables::Tier;
 pub use upgrade::{Outdated, Peek};
 pub use upkeep::{Run, Upkeep};
 pub use verbs::{
-    Accept, Act, Asked, Before, Claim, Claimed, Direction, Doubt, Ending, Erased, Govern, Heard, IdempotencyKey,
-    Inbound, Listened, Old, Opening, OptingOut, Place, Recorded, Recover, Report, Retry, Rewritten, Sessions, Settle,
-    Shelve, Shown, Steer, Turn, Use, Used, Write, Written,
+    Accept, Asked, Claim, Claimed, Direction, Doubt, Erased, Heard, IdempotencyKey, Inbound, Listened, Old, OptingOut,
+    Place, Recorded, Recover, Report, Retry, Rewritten, Settle, Shelve, Steer, Turn, Write, Written,
 };
 pub use verify::{Difference, Findings, verify};
 pub use writer::{Handle, Wake, run, start};

@@ -6,11 +6,12 @@
 use redb::ReadableTable;
 
 use super::StoreError;
+use super::acts::{Before, Ending, Opening, Sessions, Shown};
 use super::batch::Batch;
 use super::codec::{decode, encode};
 use super::read::Snapshot;
 use super::tables;
-use super::verbs::{Before, Ending, Opening, Sessions, Shown, Written};
+use super::verbs::Written;
 use super::verify::Findings;
 use crate::clock::Time;
 use crate::keyring::{Session, SessionId, User};

@@ -7,13 +7,14 @@ use redb::ReadableTable;
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
+use super::acts::{Act, Govern, Use, Used};
 use super::batch::Batch;
 use super::codec::{decode, encode};
 use super::people;
 use super::read::Snapshot;
 use super::secrets;
 use super::tables;
-use super::verbs::{Act, Govern, Use, Used, Written};
+use super::verbs::Written;
 use super::verify::Findings;
 use crate::audit::{Actor, Deed, Entry};
 use crate::clock::Time;
