@@ -11,10 +11,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::app::App;
-use super::auth::Principal;
 use super::body;
 use super::error::{Code, Problem, ProblemBody};
 use super::fields::Fields;
+use super::principal::Principal;
 use crate::audit::Deed;
 use crate::clock::Time;
 use crate::keyring::{ApiKey, KeyId, MAX_NAME, MAX_NETWORKS, Scopes, Wish};

@@ -37,6 +37,7 @@ mod opt_outs;
 mod own;
 mod pages;
 mod pauses;
+mod principal;
 mod prometheus;
 mod quarantine;
 mod query;

@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::app::App;
-use super::auth::Principal;
 use super::body;
 use super::error::{Code, Problem, ProblemBody};
 use super::fields::Fields;
+use super::principal::Principal;
 use super::query::Query;
 use super::sessions::govern;
 use crate::audit::Deed;

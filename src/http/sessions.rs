@@ -9,9 +9,10 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 
 use super::app::App;
-use super::auth::{Principal, Visit, is_same};
+use super::auth::is_same;
 use super::error::{Code, Problem};
 use super::fields::Fields;
+use super::principal::{Principal, Visit};
 use super::{body, cookie, own};
 use crate::audit::Deed;
 use crate::clock::Time;

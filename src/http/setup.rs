@@ -7,10 +7,10 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
 use super::app::App;
-use super::auth::Principal;
 use super::body;
 use super::error::{Code, Problem};
 use super::fields::Fields;
+use super::principal::Principal;
 use super::sessions::{MAX_BODY, govern};
 use super::users;
 use crate::audit::Deed;

@@ -7,8 +7,8 @@ use std::future::{Ready, ready};
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 
-use super::auth::Principal;
 use super::error::{Code, Problem};
+use super::principal::Principal;
 use crate::keyring::Scope;
 use crate::message::Address;
 

@@ -8,10 +8,10 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
 use super::app::App;
-use super::auth::Principal;
 use super::body;
 use super::error::{Code, Problem};
 use super::fields::Fields;
+use super::principal::Principal;
 use super::sessions::{MAX_BODY, govern};
 use crate::audit::Deed;
 use crate::keyring::{Role, Scopes, Secret, User, password};

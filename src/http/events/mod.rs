@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::app::App;
-use super::auth::Principal;
 use super::error::{Code, Problem, ProblemBody};
+use super::principal::Principal;
 use super::query::Query;
 use super::sight::Sight;
 use crate::event::{Event, Told};

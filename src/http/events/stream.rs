@@ -17,8 +17,8 @@ use tokio::time::{Instant, sleep_until};
 use super::{Subject, page};
 use crate::clock::Clock;
 use crate::http::app::App;
-use crate::http::auth::{self, Principal};
 use crate::http::error::{Code, Problem};
+use crate::http::principal::Principal;
 use crate::http::sight::Sight;
 use crate::keyring::Keyring;
 use crate::store::{Handle, StoreError};
@@ -102,7 +102,7 @@ impl Stream {
             if *self.end.borrow() {
                 return None;
             }
-            if !auth::is_still(&self.who, &self.store, &self.keyring, self.clock.now()) {
+            if !self.who.is_still(&self.store, &self.keyring, self.clock.now()) {
                 return None;
             }
             // Marked as seen before reading: a commit in between wakes the wait below.

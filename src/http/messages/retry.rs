@@ -8,10 +8,10 @@ use utoipa::ToSchema;
 use super::get::find;
 use super::view::MessageView;
 use crate::http::app::App;
-use crate::http::auth::Principal;
 use crate::http::body;
 use crate::http::error::{Code, Problem, ProblemBody};
 use crate::http::fields::Fields;
+use crate::http::principal::Principal;
 use crate::http::sight::Sight;
 use crate::store::{Retry, Write, Written};
 
