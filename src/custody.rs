@@ -10,6 +10,8 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use data_encoding::HEXLOWER;
+
 use crate::archive;
 use crate::audit::{Actor, Deed};
 use crate::clock::{Clock, Time};
@@ -203,7 +205,7 @@ impl Custody {
     pub async fn renew(&self, kind: Kind, by: &Actor) -> Result<Ring, CustodyError> {
         let (vault, overlap) = (self.vault().await?, self.options.overlap(kind));
         let random: [u8; 32] = rand::random();
-        let value = Secret::new(random.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        let value = Secret::new(HEXLOWER.encode(&random));
         self.change(kind, by, None, |ring, now| {
             let generation = ring.next();
             if let Some(staged) = ring.staged().map(|staged| staged.generation) {

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 /// Fast, and within a fifth of what the slow levels reach for records like ours.
@@ -57,7 +58,7 @@ impl Plain {
         let Self { path, part, to, hash, bytes } = self;
         to.into_inner()?.sync_all()?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        write_whole(&with_ending(&path, CHECKSUM), &format!("{}  {name}\n", hex(&hash.finalize())))?;
+        write_whole(&with_ending(&path, CHECKSUM), &format!("{}  {name}\n", HEXLOWER.encode(&hash.finalize())))?;
         fs::rename(&part, &path)?;
         sync_folder_of(&path)?;
         Ok(Sealed { path, bytes })
@@ -109,7 +110,7 @@ pub fn open(path: &Path) -> Result<impl Read + use<>, Broken> {
     let known = checksum(path)?;
     let mut hashing = Hashing(Sha256::new());
     io::copy(&mut File::open(path).map_err(unreadable)?, &mut hashing).map_err(unreadable)?;
-    if known != hex(&hashing.0.finalize()) {
+    if known != HEXLOWER.encode(&hashing.0.finalize()) {
         return Err(Broken::Damaged(path.to_owned()));
     }
     let decoder = zstd::Decoder::new(File::open(path).map_err(unreadable)?).map_err(unreadable)?;
@@ -148,7 +149,7 @@ pub fn copy(from: &Path, to: &Path) -> Result<(), Broken> {
     let mut copying = Copying { to: private(&part).map_err(unreadable(&part))?, hash: Sha256::new() };
     io::copy(&mut source, &mut copying).map_err(unreadable(&part))?;
     copying.to.sync_all().map_err(unreadable(&part))?;
-    if hex(&copying.hash.finalize()) != sum {
+    if HEXLOWER.encode(&copying.hash.finalize()) != sum {
         let _ = fs::remove_file(&part);
         return Err(Broken::Damaged(from.to_owned()));
     }
@@ -181,10 +182,6 @@ fn write_whole(path: &Path, text: &str) -> io::Result<()> {
 /// A name is only there for good once its folder says so.
 pub fn sync_folder_of(path: &Path) -> io::Result<()> {
     File::open(path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new(".")))?.sync_all()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Copies what passes, and hashes it.

@@ -1,6 +1,7 @@
 //! `GET /v1/audit`: who did what, newest first.
 
 use actix_web::web::{Data, Json};
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -69,7 +70,7 @@ impl From<Entry> for EntryView {
             action: entry.deed.action,
             object: entry.deed.object,
             detail: entry.deed.detail,
-            hash: entry.hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+            hash: HEXLOWER.encode(&entry.hash),
         }
     }
 }

@@ -9,6 +9,7 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use data_encoding::HEXLOWER;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -164,8 +165,7 @@ async fn issue(app: &App, grant: Grant) -> Result<HttpResponse, Problem> {
 
 /// The house a token is good for: no other one's, though it were restored from the same backup.
 pub(super) fn place(app: &App) -> Result<String, Problem> {
-    let name = app.store.read()?.instance()?;
-    Ok(name.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(HEXLOWER.encode(&app.store.read()?.instance()?))
 }
 
 fn basic(request: &HttpRequest) -> Option<(String, String)> {

@@ -3,10 +3,12 @@
 //!
 //! Invariant: a code is good once: whoever looked over a shoulder is too late.
 
+use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha1::Sha1;
 use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
 use super::{Sealed, Secret, Vault};
 use crate::clock::Time;
@@ -36,18 +38,15 @@ pub struct Phone {
 impl Phone {
     /// Keeps the phone of this person.
     pub fn keep(user: &str, totp: &Totp, vault: &Vault, random: [u8; 16]) -> Self {
-        let text = totp.secret.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        Self { sealed: vault.seal(&purpose(user), &Secret::new(text), random), last_step: totp.last_step }
+        let text = Secret::new(HEXLOWER.encode(&totp.secret));
+        Self { sealed: vault.seal(&purpose(user), &text, random), last_step: totp.last_step }
     }
 
     /// What its codes are made from; nothing, if it is another's, or this vault does not open it.
     pub fn open(&self, user: &str, vault: &Vault) -> Option<Totp> {
         let text = vault.open(&purpose(user), &self.sealed)?;
-        let mut secret = [0; 20];
-        for (byte, at) in secret.iter_mut().zip((0..).step_by(2)) {
-            *byte = u8::from_str_radix(text.expose().get(at..at + 2)?, 16).ok()?;
-        }
-        Some(Totp { secret, last_step: self.last_step })
+        let secret = Zeroizing::new(HEXLOWER.decode(text.expose().as_bytes()).ok()?);
+        Some(Totp { secret: secret.as_slice().try_into().ok()?, last_step: self.last_step })
     }
 
     /// The code of this step was taken: neither it nor an earlier one is taken again. Says whether it still could be.

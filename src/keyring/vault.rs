@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use ring::hkdf::{HKDF_SHA256, Salt};
 use serde::{Deserialize, Serialize};
@@ -80,22 +81,14 @@ impl VaultKey {
     pub fn read(text: &str) -> Result<Self, NoKey> {
         let digits: Zeroizing<Vec<u8>> =
             Zeroizing::new(text.bytes().filter(|byte| !byte.is_ascii_whitespace() && *byte != b'-').collect());
-        if digits.len() != KEY_BYTES * 2 {
-            return Err(NoKey);
-        }
-        let mut key = Self::new([0; KEY_BYTES]);
-        for (byte, pair) in key.0.iter_mut().zip(digits.chunks_exact(2)) {
-            let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-            *byte = digit(pair[0]).zip(digit(pair[1])).map(|(high, low)| high << 4 | low).ok_or(NoKey)?;
-        }
-        Ok(key)
+        let bytes = Zeroizing::new(HEXLOWER_PERMISSIVE.decode(&digits).map_err(|_| NoKey)?);
+        bytes.as_slice().try_into().map(Self::new).map_err(|_| NoKey)
     }
 
     /// The key as text: eight groups of eight hex digits.
     pub fn write(&self) -> Secret {
-        let groups =
-            self.0.chunks_exact(4).map(|four| four.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
-        Secret::new(groups.collect::<Vec<_>>().join("-"))
+        let groups: Vec<_> = self.0.chunks_exact(4).map(|four| HEXLOWER.encode(four)).collect();
+        Secret::new(groups.join("-"))
     }
 
     /// What names it without telling it.

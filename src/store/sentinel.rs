@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
 use super::{FILE, StoreError};
@@ -28,8 +29,7 @@ pub(super) struct Sentinel {
 
 impl Sentinel {
     pub(super) fn new(instance: [u8; 16], last_event: u64) -> Self {
-        let instance = instance.iter().map(|byte| format!("{byte:02x}")).collect();
-        Self { instance, last_event, is_closed: false }
+        Self { instance: HEXLOWER.encode(&instance), last_event, is_closed: false }
     }
 
     /// What the folder remembers, if anything.

@@ -5,10 +5,9 @@
 //! Not here: which URL was called (`webhook`), why nothing matches (`doctor`).
 //! The scheme: <https://www.twilio.com/docs/usage/security#validating-requests>.
 
-use std::fmt;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
@@ -34,12 +33,7 @@ pub fn sign_url(token: &AuthToken, url: &str) -> String {
 
 /// The value of `bodySHA256` for these bytes: lower-case hex.
 pub fn body_sha256(body: &[u8]) -> String {
-    use fmt::Write;
-
-    Sha256::digest(body).iter().fold(String::with_capacity(64), |mut hex, byte| {
-        write!(hex, "{byte:02x}").expect("a String takes every write");
-        hex
-    })
+    HEXLOWER.encode(&Sha256::digest(body))
 }
 
 /// Which of `tokens` signed this form. All of them are tried with every spelling of the URL, whatever matches first.

@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit, Mac};
 use proptest::prelude::*;
 use sha1::Sha1;
@@ -469,7 +470,7 @@ const HEADER: &[Mistake] = &[
     }),
     proven("the signature in hex", "signature_hex", "in hex", |story| {
         let digest = STANDARD.decode(&story.signature).expect("base64");
-        story.signature = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        story.signature = HEXLOWER.encode(&digest);
     }),
 ];
 
