@@ -217,4 +217,4 @@ def test_wherever_it_is_killed_each_message_is_there_once_and_who_was_erased_is_
     assert not any(person(number)[9:].encode() in logs for number in range(PEOPLE)), "logs name nobody"
     killed = ", ".join(f"{name} {busy} of {all}" for name, (all, busy) in counts.items())
     print(f"\nSEED={SEED} {KILLS} kills, while at work: {killed}; {len(house.erased)} of {PEOPLE} people erased", end=" ")
-    assert sum(busy for _, busy in counts.values()) * 2 > KILLS, "too few were killed at work to say anything"
+    assert sum(busy for _, busy in counts.values()) * 3 > KILLS, "too few were killed at work to say anything"
