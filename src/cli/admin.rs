@@ -15,6 +15,7 @@ use super::exit::{Answer, Trouble};
 use super::table::{Table, distance, text};
 use super::unseen;
 use crate::clock::{Clock, Time};
+use crate::keyring::Role;
 
 /// Longer than any password is.
 const MAX_LINE: u64 = 1_024;
@@ -41,7 +42,7 @@ pub enum AdminCommand {
         /// What they log in by.
         name: String,
         /// What they may do: viewer, operator or admin.
-        #[arg(long, value_name = "ROLE")]
+        #[arg(long, value_name = "ROLE", value_parser = Role::ALL.map(Role::as_str))]
         role: String,
         /// They see who people are and what was written.
         #[arg(long)]
@@ -307,6 +308,7 @@ mod tests {
         for wrong in [
             &["admin", "add", "anna", "--role", "viewer", "--password", "x"][..],
             &["admin", "password", "anna", "x"],
+            &["admin", "add", "anna", "--role", "boss"],
             &["admin", "list", "--url", "https://example.com"],
             &["admin", "sessions", "--user", "anna"],
         ] {

@@ -175,6 +175,12 @@ pub(super) fn run(args: &SecretsArgs, out: &mut dyn Write) -> anyhow::Result<Ans
             let path = format!("/v1/secrets/{}/rotations", kind.as_str());
             turned(reach, Method::POST, &path, Some(&body), out)
         }
+        SecretsCommand::Promote { kind: Kind::MasterKey, .. }
+        | SecretsCommand::Retire { kind: Kind::MasterKey, .. }
+        | SecretsCommand::Cancel { kind: Kind::MasterKey, .. } => {
+            let words = "there is one master key at a time: bluetick secrets rotate master_key makes another in its place, at once";
+            Err(Trouble::Usage(words.to_owned()).into())
+        }
         SecretsCommand::Promote { kind, reach } => {
             turned(reach, Method::POST, &format!("/v1/secrets/{}/promotion", kind.as_str()), None, out)
         }
@@ -446,6 +452,21 @@ mod tests {
         );
         let (answer, said) = house.run(&["secrets", "rotate", "twilio_auth_token", "--yes"]);
         assert!(answer.expect("an answer") == Answer::Yes && said.contains("under way: wanted"), "{said}");
+    }
+
+    #[test]
+    fn what_no_such_secret_can_be_asked_is_said_before_anything_is_asked() {
+        let house = House::open(|asked| panic!("{asked} was asked"));
+        for (command, said) in [
+            (&["promote", "master_key"][..], "one master key at a time"),
+            (&["cancel", "master_key"], "one master key at a time"),
+            (&["retire", "master_key", "1"], "one master key at a time"),
+            (&["rotate", "twilio_api_key"], "--value-stdin --promote"),
+        ] {
+            let (answer, _) = house.run(&[&["secrets"], command].concat());
+            let error = answer.expect_err("refused");
+            assert!(matches!(error.downcast_ref(), Some(Trouble::Usage(words)) if words.contains(said)), "{error}");
+        }
     }
 
     #[test]
