@@ -49,6 +49,10 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
         "retention.bodies_days is more than retention.messages_days: words go with their messages",
     );
     warn(config.twilio.account_sid.is_empty(), "no [twilio] account_sid: nothing can be sent");
+    if let Some(name) = config.twilio.odd_token() {
+        let words = "does not look like an auth token: Twilio's console shows 32 digits of 0-9 and a-f";
+        warn(true, &format!("[twilio] {name} {words}"));
+    }
     warn(config.twilio.from.is_none(), "no [twilio] from: every message must name its sender");
     warn(config.http.api_key.is_none(), "no [http] api_key: the API answers only on the local socket");
     warn(
@@ -222,6 +226,9 @@ fn key_of(error: &BadOptions) -> &'static str {
         BadOptions::AccountSid => "twilio.account_sid",
         BadOptions::AuthToken => "twilio.auth_token",
         BadOptions::AuthTokenNext => "twilio.auth_token_next",
+        BadOptions::Characters("auth_token_next") => "twilio.auth_token_next",
+        BadOptions::Characters("api_key_secret") => "twilio.api_key_secret",
+        BadOptions::Characters(_) => "twilio.auth_token",
         BadOptions::ApiKey => "twilio.api_key_sid",
         BadOptions::Timeouts => "twilio.timeout_ms",
     }

@@ -373,7 +373,7 @@ fn a_whole_live_configuration_is_accepted() {
     let text = "mode = \"live\"\npublic_url = \"https://wa.example.com/hooks\"\n\
                 [http]\nlisten = \"0.0.0.0:8080\"\napi_key = \"k\"\nadmin_password = \"p\"\n\
                 trusted_proxies = [\"10.0.0.0/8\"]\n\
-                [twilio]\naccount_sid = \"AC00000000000000000000000000000001\"\nauth_token = \"t\"\n\
+                [twilio]\naccount_sid = \"AC00000000000000000000000000000001\"\nauth_token = \"0f1e2d3c4b5a69788796a5b4c3d2e1f0\"\n\
                 from = \"whatsapp:+15550001111\"\n\
                 [[senders]]\naddress = \"whatsapp:+15550001111\"\nrate_per_s = 20.0\n";
     let config = load(text, &[]).expect("a live configuration");

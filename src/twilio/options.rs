@@ -63,6 +63,11 @@ pub enum BadOptions {
     /// An empty second token.
     #[error("[twilio] auth_token_next is empty: leave it out or set the token that comes next")]
     AuthTokenNext,
+    /// A character that no secret has.
+    #[error(
+        "[twilio] {0} has a space, a line break or another character that no secret of Twilio's has: copy it again from Twilio's console"
+    )]
+    Characters(&'static str),
     /// Half an API key, or something else.
     #[error("[twilio] api_key_sid (SK and 32 hex digits) and api_key_secret must be set together or not at all")]
     ApiKey,
@@ -87,6 +92,15 @@ impl Options {
         if self.auth_token_next.is_some() && !is_set(&self.auth_token_next) {
             return Err(BadOptions::AuthTokenNext);
         }
+        let secrets = [
+            ("auth_token", &self.auth_token),
+            ("auth_token_next", &self.auth_token_next),
+            ("api_key_secret", &self.api_key_secret),
+        ];
+        let is_spoilt = |secret: &AuthToken| !secret.expose().bytes().all(|byte| byte.is_ascii_graphic());
+        if let Some((name, _)) = secrets.into_iter().find(|(_, secret)| secret.as_ref().is_some_and(is_spoilt)) {
+            return Err(BadOptions::Characters(name));
+        }
         match (&self.api_key_sid, is_set(&self.api_key_secret)) {
             (None, false) => {}
             (Some(sid), true) if is_sid(sid, "SK") => {}
@@ -101,12 +115,25 @@ impl Options {
 
     /// Where the tokens of accounts are looked after: at Twilio on a host of its own, elsewhere beside the rest.
     pub fn accounts_url(&self) -> String {
-        match self.api_url.trim_end_matches('/') {
-            url if url.starts_with("https://api.") && url.ends_with(".twilio.com") => {
-                "https://accounts.twilio.com".to_owned()
-            }
-            url => url.to_owned(),
+        match self.is_twilio() {
+            true => "https://accounts.twilio.com".to_owned(),
+            false => self.api_url.trim_end_matches('/').to_owned(),
         }
+    }
+
+    /// The name of a token that has another form than those which Twilio's console shows: 32 hex digits in lower case. Whether it is
+    /// good for anything only Twilio knows.
+    pub fn odd_token(&self) -> Option<&'static str> {
+        let tokens = [("auth_token", &self.auth_token), ("auth_token_next", &self.auth_token_next)];
+        let is_odd = |token: &AuthToken| !is_hex_32(token.expose());
+        let odd = tokens.into_iter().find(|(_, token)| token.as_ref().is_some_and(is_odd));
+        odd.map(|(name, _)| name).filter(|_| self.is_twilio())
+    }
+
+    /// Whether it is Twilio itself, and not the emulator or a proxy.
+    fn is_twilio(&self) -> bool {
+        let url = self.api_url.trim_end_matches('/');
+        url.starts_with("https://api.") && url.ends_with(".twilio.com")
     }
 
     /// The secrets that stand in the configuration: those of each kind, the one in use first.
@@ -134,9 +161,11 @@ impl Options {
 }
 
 fn is_sid(text: &str, prefix: &str) -> bool {
-    text.strip_prefix(prefix).is_some_and(|digits| {
-        digits.len() == 32 && digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
-    })
+    text.strip_prefix(prefix).is_some_and(is_hex_32)
+}
+
+fn is_hex_32(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 #[cfg(test)]
@@ -175,6 +204,19 @@ mod tests {
     }
 
     #[test]
+    fn a_token_that_is_none_of_twilios_is_named_where_it_is_twilio_that_is_asked() {
+        let token = |token: &str| Some(AuthToken::from(token));
+        let good = Options { auth_token: token("0f1e2d3c4b5a69788796a5b4c3d2e1f0"), ..options() };
+        assert_eq!(good.odd_token(), None);
+        for odd in ["token", "0F1E2D3C4B5A69788796A5B4C3D2E1F0", "0f1e2d3c4b5a69788796a5b4c3d2e1f"] {
+            assert_eq!(Options { auth_token: token(odd), ..options() }.odd_token(), Some("auth_token"), "{odd}");
+            let options = Options { auth_token_next: token(odd), ..good.clone() };
+            assert_eq!(options.odd_token(), Some("auth_token_next"), "{odd}");
+            assert_eq!(Options { api_url: "http://127.0.0.1:4010".into(), ..options }.odd_token(), None);
+        }
+    }
+
+    #[test]
     fn what_cannot_work_is_refused_by_name() {
         let token = |token: &str| Some(AuthToken::from(token));
         let cases = [
@@ -182,6 +224,9 @@ mod tests {
             (Options { auth_token: None, ..options() }, BadOptions::AuthToken),
             (Options { auth_token: token(""), ..options() }, BadOptions::AuthToken),
             (Options { auth_token_next: token(""), ..options() }, BadOptions::AuthTokenNext),
+            (Options { auth_token: token("to ken"), ..options() }, BadOptions::Characters("auth_token")),
+            (Options { auth_token_next: token("token\n"), ..options() }, BadOptions::Characters("auth_token_next")),
+            (Options { api_key_secret: token("kéy"), ..options() }, BadOptions::Characters("api_key_secret")),
             (Options { api_key_secret: token("key"), ..options() }, BadOptions::ApiKey),
             (
                 Options { api_key_sid: Some("SK1".into()), api_key_secret: token("key"), ..options() },
