@@ -141,6 +141,12 @@ fn house(status: &Value, now: Time) -> String {
     }
     let reason = sending["reason"].as_str().map(|reason| format!(": {reason}")).unwrap_or_default();
     row("sending", format!("{}{reason}", text(&sending["state"])));
+    for alert in status["alerts"].as_array().into_iter().flatten() {
+        if alert["detail"] != sending["reason"] {
+            row("beware", text(&alert["detail"]));
+        }
+        row("what to do", text(&alert["action"]));
+    }
     for pause in sending["pauses"].as_array().into_iter().flatten() {
         row("paused", pauses::line(pause, now));
     }
@@ -224,6 +230,9 @@ mod tests {
                 {"scope": "sender:whatsapp:+15550001111", "since": "2023-11-14T22:13:20.000Z", "code": 63018,
                     "title": "Sender has reached its WhatsApp limit", "note": null, "waiting": 3},
                 {"scope": "all", "since": "2023-11-14T22:13:24.000Z", "note": "release day"}]},
+            "alerts": [
+                {"code": "twilio_auth", "detail": "Twilio refuses our token", "action": "compare it with the console"},
+                {"code": "secret_due", "detail": "the auth token is due", "action": "rotate it"}],
             "queue": {"pending": 7, "in_flight": 1, "unknown": 2, "held": 0, "oldest_due_at": "2023-11-14T22:13:24.000Z"},
             "rates": {"accepted_per_s": 1.25, "callbacks_per_s": 4.0}, "refused_callbacks": 3});
         insta::assert_snapshot!(house(&status, NOW), @r#"
@@ -231,6 +240,9 @@ mod tests {
         started     5.0 s ago
         reached at  https://wa.example.com
         sending     stopped: Twilio refuses our token
+        what to do  compare it with the console
+        beware      the auth token is due
+        what to do  rotate it
         paused      sender:whatsapp:+15550001111 for 5.0 s: 63018 Sender has reached its WhatsApp limit, 3 waiting
         paused      all for 1.0 s: release day
         queue       7 pending, 1 in flight, 0 held

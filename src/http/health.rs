@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::app::App;
 use super::status;
-use crate::alert::PAUSED;
+use crate::alert::{Alert, PAUSED};
 use crate::pause::{Cause, Paused, Scope};
 
 /// It answers, so it lives.
@@ -54,6 +54,12 @@ pub(super) struct Reason {
     action: String,
 }
 
+impl From<Alert> for Reason {
+    fn from(alert: Alert) -> Self {
+        Self { code: alert.code, detail: alert.detail, action: alert.action }
+    }
+}
+
 /// Says that bluetick lives.
 #[utoipa::path(get, path = "/healthz", tag = "health", security(()), responses((status = 200, body = Live)))]
 pub(super) async fn live() -> Json<Live> {
@@ -74,7 +80,7 @@ pub(super) async fn ready(app: Data<App>) -> HttpResponse {
     });
     // What is paused is told below, without the names of senders.
     let raised = alerts.into_iter().filter(|alert| alert.code != PAUSED);
-    let raised = raised.map(|alert| Reason { code: alert.code, detail: alert.detail, action: alert.action });
+    let raised = raised.map(Reason::from);
     let pauses = app.store.read().and_then(|snapshot| snapshot.active_pauses()).unwrap_or_default();
     let (state, _) = status::standing(&app, &pauses);
     let reasons = failed.into_iter().chain(raised).chain(paused(&pauses)).collect();

@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use super::app::App;
 use super::error::Problem;
+use super::health::Reason;
 use super::pauses::{self, PauseView};
 use crate::alert::PAUSED;
 use crate::message::explain;
@@ -25,6 +26,8 @@ pub(super) struct House {
     queue: Queue,
     sending: Sending,
     rates: Rates,
+    /// What else is wrong right now, whether or not it stops anything.
+    alerts: Vec<Reason>,
     /// Requests to the webhooks that were refused since the start.
     refused_callbacks: u64,
     /// The number of the newest event.
@@ -87,6 +90,7 @@ pub(super) async fn show(app: Data<App>) -> Result<Json<House>, Problem> {
         queue,
         sending: Sending::read(&app, &snapshot)?,
         rates: Rates { accepted_per_s: app.tally.accepted.per_s(now), callbacks_per_s: app.tally.callbacks.per_s(now) },
+        alerts: app.board.all().into_iter().filter(|alert| alert.code != PAUSED).map(Reason::from).collect(),
         refused_callbacks: app.tally.refused.total(),
         newest_event: snapshot.last_event()?,
     }))

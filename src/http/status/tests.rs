@@ -44,5 +44,7 @@ async fn the_state_of_sending_says_whether_anything_goes_and_why_not() {
     let alert = Alert { code: "twilio_auth", detail: refused.clone(), action: "".into(), is_blocking: true };
     house.app.board.raise(alert);
     assert_eq!(sending().await["reasons"], json!([refused]), "told once");
+    let alerts = house.get("/v1/status").await.json()["alerts"].clone();
+    assert_eq!(alerts, json!([{ "code": "twilio_auth", "detail": refused, "action": "" }]), "pauses are told apart");
     assert_eq!((ready().await.0, &ready().await.1["sending"]["state"]), (503, &json!("stopped")));
 }
