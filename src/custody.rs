@@ -11,11 +11,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use data_encoding::HEXLOWER;
+use tokio::sync::watch;
 
 use crate::archive;
 use crate::audit::{Actor, Deed};
 use crate::clock::{Clock, Time};
-use crate::keyring::{Entry, Keyring, Kind, Met, Options, Ring, Secret, State, Unturned, Vault, VaultKey};
+use crate::keyring::{Entry, Keyring, Kind, Met, Options, Ring, Secret, State, Unturned, Vault, VaultKey, trace};
+use crate::pause::{Cause, Paused, Scope};
 use crate::store::{Act, Govern, Handle, Locks, Rotation, Snapshot, StoreError, Use, Used, Write, Written};
 use crate::twilio::{Client, ClientError};
 
@@ -69,13 +71,14 @@ pub struct Custody {
     configured: Vec<(Kind, Secret)>,
     /// Who is asked whether a secret opens anything; nobody, where no account is configured.
     twilio: OnceLock<Arc<Client>>,
+    /// How often a secret changed, or a rotation got further.
+    changes: watch::Sender<u64>,
     /// One change at a time in this process.
     turn: tokio::sync::Mutex<()>,
 }
 
 impl Custody {
-    /// Opens the vault if there is one, and meets what stands in the configuration. What a person put there anew is adopted;
-    /// what was rotated away stays away: both are said in the log.
+    /// Opens the vault if there is one, and meets what stands in the configuration; the log says what came of that.
     pub async fn open(
         store: &Handle,
         options: &Options,
@@ -84,9 +87,9 @@ impl Custody {
     ) -> Result<Self, CustodyError> {
         let path = options.master_key_path.clone().unwrap_or_else(|| dir.join(MASTER_KEY));
         let (clock, keyring) = (store.clock(), Keyring::default());
-        let (turn, twilio) = (tokio::sync::Mutex::default(), OnceLock::new());
+        let (turn, twilio, changes) = (tokio::sync::Mutex::default(), OnceLock::new(), watch::Sender::default());
         let (store, options) = (store.clone(), options.clone());
-        let custody = Self { store, clock, keyring, options, path, configured, twilio, turn };
+        let custody = Self { store, clock, keyring, options, path, configured, twilio, changes, turn };
         let snapshot = custody.store.read()?;
         if let Some(locks) = snapshot.locks()? {
             if custody.has_master() || keeps_others(&snapshot)? {
@@ -97,7 +100,9 @@ impl Custody {
         }
         drop(snapshot);
         for kind in Kind::ALL {
-            custody.meet(kind).await?;
+            if let Some(met) = custody.meet(kind).await? {
+                tell(kind, met);
+            }
         }
         custody.hold(&custody.store.read()?)?;
         Ok(custody)
@@ -123,6 +128,11 @@ impl Custody {
     /// The secrets that are good for something.
     pub fn keyring(&self) -> &Keyring {
         &self.keyring
+    }
+
+    /// Tells of every change of a secret, once it is held in memory, and of every step of a rotation.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 
     /// What a team has set about its secrets.
@@ -267,46 +277,67 @@ impl Custody {
             .await
     }
 
-    async fn meet(&self, kind: Kind) -> Result<(), CustodyError> {
-        let mut values = self.configured.iter().filter(|(known, _)| *known == kind).map(|(_, value)| value.clone());
-        let Some(value) = values.next() else { return Ok(()) };
+    /// Meets what stands in the configuration: what a person put there anew is used from now on if nothing that works is, else staged
+    /// until Twilio has let it in; what was rotated away stays away.
+    pub async fn meet(&self, kind: Kind) -> Result<Option<Met>, CustodyError> {
+        let values: Vec<_> =
+            self.configured.iter().filter(|(known, _)| *known == kind).map(|(_, value)| value).collect();
+        let Some((value, others)) = values.split_first() else { return Ok(None) };
+        let standing: Vec<_> = values.iter().map(|value| trace(value)).collect();
         let overlap = self.options.overlap(kind);
+        let by = Actor { name: "configuration".to_owned(), ..Actor::default() };
         let mut ring = self.store.read()?.ring(kind)?;
-        let now = self.clock.now();
-        match ring.clone().meet(&value, kind, overlap, now) {
-            Met::Current => {}
-            Met::Stale { found, used } => tracing::warn!(
-                kind = kind.as_str(),
-                found,
-                used,
-                "the configuration holds a secret that was rotated away: the newer one in the store is used; write it there too"
-            ),
-            Met::Refused(found) => tracing::error!(
-                kind = kind.as_str(),
-                found,
-                "the configuration holds a secret that was revoked in an emergency: it is not used; make a new one, and write it there"
-            ),
-            Met::Adopted(generation) => {
-                let by = Actor { name: "configuration".to_owned(), ..Actor::default() };
-                let value = value.clone();
-                ring = self
-                    .change(kind, &by, None, |ring, now| {
-                        ring.meet(&value, kind, overlap, now);
-                        Ok(Deed::new("secret.adopted", kind.as_str(), format!("generation {generation}")))
-                    })
-                    .await?;
-                tracing::info!(kind = kind.as_str(), generation, "a secret of the configuration is used from now on");
-            }
+        let before = ring.states();
+        let mut met = ring.meet(value, kind, &standing, overlap, self.clock.now());
+        if ring.states() != before {
+            let meet = |ring: &mut Ring, now| {
+                met = ring.meet(value, kind, &standing, overlap, now);
+                let (action, detail) = match met {
+                    Met::Adopted(generation) => ("secret.adopted", format!("generation {generation}")),
+                    Met::Untried(generation) => ("secret.staged", format!("generation {generation}")),
+                    _ => ("secret.retired", "it stands in the configuration no more".to_owned()),
+                };
+                Ok(Deed::new(action, kind.as_str(), detail))
+            };
+            ring = self.change(kind, &by, None, meet).await?;
         }
-        let is_new = |value: &Secret| ring.0.iter().all(|entry| entry.trace != crate::keyring::trace(value));
-        if let Some(next) = values.next().filter(|next| is_new(next) && ring.staged().is_none()) {
-            let by = Actor { name: "configuration".to_owned(), ..Actor::default() };
-            self.change(kind, &by, None, |ring, now| {
+        let is_new = |value: &&&Secret| ring.0.iter().all(|entry| entry.trace != trace(value));
+        if let Some(next) = others.first().filter(is_new).filter(|_| ring.staged().is_none()) {
+            let stage = |ring: &mut Ring, now| {
                 let generation = ring.next();
-                ring.stage(Entry::new(kind, generation, State::Staged, &next, None, now))?;
+                ring.stage(Entry::new(kind, generation, State::Staged, next, None, now))?;
                 Ok(Deed::new("secret.staged", kind.as_str(), format!("generation {generation}")))
-            })
-            .await?;
+            };
+            self.change(kind, &by, None, stage).await?;
+        }
+        Ok(Some(met))
+    }
+
+    /// What stands in the configuration first of a kind, unless it was revoked.
+    pub fn configured(&self, kind: Kind) -> Result<Option<Secret>, StoreError> {
+        let Some((_, value)) = self.configured.iter().find(|(known, _)| *known == kind) else { return Ok(None) };
+        let ring = self.store.read()?.ring(kind)?;
+        let is_revoked = ring.0.iter().any(|entry| entry.trace == trace(value) && entry.state == State::Revoked);
+        Ok((!is_revoked).then(|| value.clone()))
+    }
+
+    /// A value that Twilio lets in takes the place of the generation in use, and what stood still because Twilio refused that goes on.
+    pub async fn replace(&self, kind: Kind, used: u32, value: &Secret) -> Result<(), CustodyError> {
+        let overlap = self.options.overlap(kind);
+        let replace = |ring: &mut Ring, now| {
+            let generation = ring.replace(used, value, kind, overlap, now)?;
+            Ok(Deed::new("secret.adopted", kind.as_str(), format!("generation {generation}")))
+        };
+        self.change(kind, &Actor::job("trial"), None, replace).await?;
+        Ok(self.go_on().await?)
+    }
+
+    /// What stood still because Twilio refused the secret before goes on at once, and not only when Twilio is next asked.
+    pub async fn go_on(&self) -> Result<(), StoreError> {
+        let is_refused =
+            |paused: &Paused| paused.scope == Scope::Account && matches!(paused.cause, Cause::Credentials(_));
+        if self.store.read()?.active_pauses()?.iter().any(is_refused) {
+            self.store.write(Write::Resume(Scope::Account)).await?;
         }
         Ok(())
     }
@@ -316,6 +347,7 @@ impl Custody {
         let rings = Kind::ALL.into_iter().map(|kind| snapshot.ring(kind)).collect::<Result<Vec<_>, _>>()?;
         let configured: Vec<_> = self.configured.iter().map(|(_, value)| value.clone()).collect();
         self.keyring.hold(&rings, &configured);
+        self.changes.send_modify(|changes| *changes += 1);
         Ok(())
     }
 
@@ -366,6 +398,38 @@ impl Custody {
         write_key(&self.path, &key, false).map_err(|error| unwritten(&self.path, &error))?;
         tracing::info!(path = %self.path.display(), "a master key was made: keep a copy of it apart from the backups");
         Ok(key)
+    }
+}
+
+/// Says what came of a value that stands in the configuration.
+fn tell(kind: Kind, met: Met) {
+    let kind = kind.as_str();
+    match met {
+        Met::Current => {}
+        Met::Adopted(generation) => {
+            tracing::info!(kind, generation, "a secret of the configuration is used from now on");
+        }
+        Met::Untried(generation) => tracing::info!(
+            kind,
+            generation,
+            "the configuration holds a new secret: it takes the place of the one in use once Twilio has let it in"
+        ),
+        Met::Waits { staged } => tracing::warn!(
+            kind,
+            staged,
+            "the configuration holds a new secret, and another is staged: promote or retire that one first (bluetick secrets)"
+        ),
+        Met::Stale { found, used } => tracing::warn!(
+            kind,
+            found,
+            used,
+            "the configuration holds a secret that was rotated away: the newer one is used; write that there too"
+        ),
+        Met::Refused(found) => tracing::error!(
+            kind,
+            found,
+            "the configuration holds a secret that was revoked in an emergency: it is not used; make a new one, and write it there"
+        ),
     }
 }
 

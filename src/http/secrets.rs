@@ -21,7 +21,7 @@ use crate::audit::Deed;
 use crate::clock::Time;
 use crate::custody::{CustodyError, QUIET};
 use crate::keyring::{Entry, Kind, Ring, Secret, State};
-use crate::pause::{Cause, Paused, Scope};
+use crate::pause::{Cause, Scope};
 use crate::store::{Act, Rotation, RotationStep, Sessions, Snapshot, StoreError, Write};
 
 /// A value and two words.
@@ -83,7 +83,7 @@ pub(super) struct GenerationView {
     retires_at: Option<String>,
     /// Whether it is kept in the data file; else it stands in the configuration.
     is_kept: bool,
-    /// How often it was used: by callbacks it signed, or tokens it signed.
+    /// How often it was used: callbacks or access tokens that it signed, requests to Twilio that an API key opened.
     used: u64,
     last_used_at: Option<String>,
 }
@@ -192,22 +192,13 @@ pub(super) async fn rotate(
             // What stood still is over.
             app.custody.change(kind, by, rotation.map(|_| None), stage).await?;
             if asked.promote {
-                go_on(&app).await?;
+                app.custody.go_on().await?;
             }
         }
         None if kind.is_own() => drop(app.custody.renew(kind, by).await?),
         None => return begin(&app, &who, asked.replace).await,
     }
     Ok(HttpResponse::Created().json(KindView::read(&app, &app.store.read()?, kind)?))
-}
-
-/// What stood still because Twilio refused the secret before goes on at once, and not only when Twilio is next asked.
-async fn go_on(app: &App) -> Result<(), Problem> {
-    let is_refused = |paused: &Paused| paused.scope == Scope::Account && matches!(paused.cause, Cause::Credentials(_));
-    if app.store.read()?.active_pauses()?.iter().any(is_refused) {
-        app.store.write(Write::Resume(Scope::Account)).await?;
-    }
-    Ok(())
 }
 
 fn under_way() -> Problem {
@@ -281,7 +272,7 @@ pub(super) async fn promote(
         Ok(Deed::new("secret.rotated", kind.as_str(), format!("generation {generation}")))
     };
     app.custody.change(kind, &who.actor, None, promote).await?;
-    go_on(&app).await?;
+    app.custody.go_on().await?;
     Ok(Json(KindView::read(&app, &app.store.read()?, kind)?))
 }
 

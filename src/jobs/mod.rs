@@ -13,6 +13,7 @@ pub mod reminders;
 pub mod retention;
 pub mod rotation;
 pub mod send;
+pub mod trial;
 
 use std::time::Duration;
 

@@ -56,12 +56,12 @@ pub enum Progress {
 }
 
 impl Job {
-    /// Looks which token opens, then rotates when asked to, until told to stop.
+    /// Rotates when asked to, until told to stop.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
-        self.probe().await;
-        let woken = Arc::clone(&self.store.wake().rotation);
+        let mut secrets = self.custody.changes();
         let mut pause = FIRST;
         while !*stop.borrow() {
+            secrets.mark_unchanged();
             let wait = match self.advance().await {
                 Ok(Progress::Further) => {
                     pause = FIRST;
@@ -83,20 +83,8 @@ impl Job {
                 }
             };
             tokio::select! {
-                () = woken.notified() => {}
+                Ok(()) = secrets.changed() => {}
                 () = super::wait(&mut stop, wait) => {}
-            }
-        }
-    }
-
-    /// Says which token Twilio knows, when a file and the store disagree or somebody rotated elsewhere.
-    async fn probe(&self) {
-        for held in self.custody.keyring().held(KIND) {
-            match self.client.opens(KIND, &held.value).await {
-                Ok(true) => return tracing::info!(generation = held.generation, "Twilio knows the auth token"),
-                Ok(false) => tracing::warn!(generation = held.generation, "Twilio does not know this auth token"),
-                // Whatever is wrong with the way, sending will say.
-                Err(_) => return,
             }
         }
     }
@@ -268,7 +256,7 @@ impl Job {
     /// Says that a token is missing, whoever took it away: callbacks are refused meanwhile, and without an API key nothing is sent.
     fn miss(&self) -> Result<(), CustodyError> {
         let keyring = self.custody.keyring();
-        let has_lost = keyring.active(KIND).is_none() && !self.store.read()?.ring(KIND)?.0.is_empty();
+        let has_lost = keyring.live(KIND, self.clock.now()).is_empty() && !self.store.read()?.ring(KIND)?.0.is_empty();
         if !has_lost {
             self.board.clear(MISSING);
             return Ok(());

@@ -141,7 +141,7 @@ mod tests {
         let vault = Arc::new(Vault::new([1; 32]));
         let (first, second) = (Secret::new("first"), Secret::new("second"));
         let mut ring = Ring::default();
-        ring.meet(&first, Kind::TwilioAuthToken, HOUR, NOW);
+        ring.meet(&first, Kind::TwilioAuthToken, &[], HOUR, NOW);
         let entry = Entry::new(Kind::TwilioAuthToken, 2, State::Staged, &second, Some((&vault, [2; 16])), NOW);
         ring.stage(entry).expect("nothing is staged");
         ring.promote(HOUR, NOW).expect("one is staged");

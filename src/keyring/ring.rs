@@ -174,6 +174,8 @@ pub enum Unturned {
     Missing(u32),
     /// It is in use: revoke it if it is in the wrong hands, else promote another first.
     InUse(u32),
+    /// Another than was thought is in use meanwhile.
+    Overtaken,
     /// It was used a moment ago: whoever uses it would be shut out.
     StillUsed {
         /// Which.
@@ -202,6 +204,7 @@ impl fmt::Display for Unturned {
                     "generation {generation} is in use: promote another first, or revoke it if it is in wrong hands"
                 )
             }
+            Self::Overtaken => write!(f, "another is in use meanwhile: look again"),
             Self::StillUsed { generation, last_used_at } => write!(
                 f,
                 "generation {generation} was used at {last_used_at}: whoever still uses it would be shut out; wait, or force it"
@@ -213,10 +216,17 @@ impl fmt::Display for Unturned {
 /// What came of a value that stands in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Met {
-    /// It is the one in use, or the one whose turn comes.
+    /// It is the one in use.
     Current,
-    /// It was not known, and is used from now on.
+    /// Nothing that works stands in its way: it is used from now on.
     Adopted(u32),
+    /// One that may work is in use: it is staged, until Twilio has let it in.
+    Untried(u32),
+    /// Somebody staged another, which comes first.
+    Waits {
+        /// Which that is.
+        staged: u32,
+    },
     /// It was rotated away: the store knows a newer one, which is used.
     Stale {
         /// Which it is.
@@ -317,30 +327,62 @@ impl Ring {
         any
     }
 
-    /// Meets the value that stands in the configuration at a start. One that is not known was put there by a person, and is
-    /// used from now on; one that was rotated away stays away.
-    pub fn meet(&mut self, value: &Secret, kind: Kind, overlap: Duration, now: Time) -> Met {
-        let trace = trace(value);
-        let active = self.active().map(|active| active.generation);
-        if let Some(known) = self.known(trace) {
-            match (known.state, active) {
-                (State::Retiring(_) | State::Retired | State::Revoked, Some(used)) => {
-                    return Met::Stale { found: known.generation, used };
+    /// Meets the value that stands in the configuration. `standing` tells what else does: an entry that keeps no value of its own and
+    /// stands there no more is known to nobody. Where one is used whose value is known, a new one is only staged, and what was rotated
+    /// away stays away; else it is used from now on.
+    pub fn meet(&mut self, value: &Secret, kind: Kind, standing: &[[u8; 8]], overlap: Duration, now: Time) -> Met {
+        let is_lost = |entry: &Entry| entry.sealed.is_none() && !standing.contains(&entry.trace);
+        let lost = self.0.iter_mut().find(|entry| entry.state == State::Staged && is_lost(entry));
+        lost.into_iter().for_each(|entry| entry.turn(State::Retired, now));
+        let known = self.known(trace(value)).map(|known| (known.generation, known.state));
+        match (known, self.active().filter(|used| !is_lost(used)).map(|used| used.generation)) {
+            (Some((_, State::Active)), _) => Met::Current,
+            (Some((found, State::Staged)), Some(_)) => Met::Untried(found),
+            (Some((found, _)), Some(used)) => Met::Stale { found, used },
+            (Some((found, State::Revoked)), None) => Met::Refused(found),
+            (None, Some(_)) => match self.staged() {
+                Some(staged) => Met::Waits { staged: staged.generation },
+                None => {
+                    let generation = self.next();
+                    self.0.push(Entry::new(kind, generation, State::Staged, value, None, now));
+                    Met::Untried(generation)
                 }
-                (State::Revoked, None) => return Met::Refused(known.generation),
-                // Nothing is used, so nothing took its place: it was given up, and is given again.
-                (State::Retired, None) => {}
-                _ => return Met::Current,
+            },
+            (_, None) => Met::Adopted(self.adopt(value, kind, overlap, now)),
+        }
+    }
+
+    /// A value is used from now on instead of the generation given: refused if another is by now, or if the value was revoked.
+    pub fn replace(
+        &mut self,
+        used: u32,
+        value: &Secret,
+        kind: Kind,
+        overlap: Duration,
+        now: Time,
+    ) -> Result<u32, Unturned> {
+        if let Some(known) = self.known(trace(value)).filter(|known| known.state == State::Revoked) {
+            return Err(Unturned::Known(known.generation, known.state));
+        }
+        match self.active() {
+            Some(active) if active.generation == used => Ok(self.adopt(value, kind, overlap, now)),
+            _ => Err(Unturned::Overtaken),
+        }
+    }
+
+    /// A value takes the place of whatever was used, and of another that was staged.
+    fn adopt(&mut self, value: &Secret, kind: Kind, overlap: Duration, now: Time) -> u32 {
+        let (trace, next) = (trace(value), self.next());
+        let generation = match self.0.iter_mut().find(|entry| entry.state == State::Staged) {
+            Some(staged) if staged.trace == trace => staged.generation,
+            staged => {
+                staged.into_iter().for_each(|staged| staged.turn(State::Retired, now));
+                self.0.push(Entry::new(kind, next, State::Staged, value, None, now));
+                next
             }
-        }
-        // It takes the place of whatever was used.
-        let generation = self.next();
-        if let Some(staged) = self.0.iter_mut().find(|entry| entry.state == State::Staged) {
-            staged.turn(State::Retired, now);
-        }
-        self.0.push(Entry::new(kind, generation, State::Staged, value, None, now));
+        };
         self.promote(overlap, now).expect("one was staged above");
-        Met::Adopted(generation)
+        generation
     }
 }
 
@@ -359,6 +401,12 @@ mod tests {
     fn entry(ring: &Ring, value: &str) -> Entry {
         let vault = Vault::new([9; 32]);
         Entry::new(KIND, ring.next(), State::Staged, &Secret::new(value), Some((&vault, [1; 16])), NOW)
+    }
+
+    /// Meets a value that stands in the configuration alone.
+    fn meet(ring: &mut Ring, value: &str, now: Time) -> Met {
+        let value = Secret::new(value);
+        ring.meet(&value, KIND, &[trace(&value)], HOUR, now)
     }
 
     /// A ring whose first is used.
@@ -415,11 +463,7 @@ mod tests {
         ring.stage(entry(&ring, "first")).expect("it retires, and is given again");
         ring.promote(HOUR, NOW).expect("one is staged");
         assert_eq!(ring.states(), [(1, State::Retiring(later(1))), (2, State::Retiring(later(1))), (3, State::Active)]);
-        assert_eq!(
-            ring.meet(&Secret::new("first"), KIND, HOUR, NOW),
-            Met::Current,
-            "the last of that value is the one"
-        );
+        assert_eq!(meet(&mut ring, "first", NOW), Met::Current, "the last of that value is the one");
         ring.expire(later(1));
         ring.stage(entry(&ring, "mistyped")).expect("it is retired, and is given again");
         ring.revoke_all(NOW);
@@ -434,33 +478,63 @@ mod tests {
     fn what_was_given_up_is_used_again_once_it_stands_in_the_configuration() {
         let mut ring = ring();
         ring.0[0].turn(State::Retired, NOW);
-        assert_eq!(ring.meet(&Secret::new("first"), KIND, HOUR, NOW), Met::Adopted(2));
-        assert_eq!(ring.meet(&Secret::new("first"), KIND, HOUR, NOW), Met::Current);
+        assert_eq!(meet(&mut ring, "first", NOW), Met::Adopted(2));
+        assert_eq!(meet(&mut ring, "first", NOW), Met::Current);
     }
 
     #[test]
-    fn a_value_in_the_configuration_is_met_and_never_brings_back_what_was_rotated_away() {
+    fn a_value_in_the_configuration_never_brings_back_what_was_rotated_away() {
         let mut ring = Ring::default();
-        let meet = |ring: &mut Ring, value: &str, now| ring.meet(&Secret::new(value), KIND, HOUR, now);
         assert_eq!(meet(&mut ring, "first", NOW), Met::Adopted(1));
         assert_eq!(meet(&mut ring, "first", NOW), Met::Current);
         ring.stage(entry(&ring, "second")).expect("nothing is staged");
-        assert_eq!(meet(&mut ring, "second", NOW), Met::Current, "its turn comes");
-        ring.promote(HOUR, NOW).expect("one is staged");
+        assert_eq!(meet(&mut ring, "second", NOW), Met::Adopted(2), "the first stands nowhere any more");
         assert_eq!(meet(&mut ring, "first", NOW), Met::Stale { found: 1, used: 2 });
         ring.expire(later(1));
         assert_eq!(meet(&mut ring, "first", later(1)), Met::Stale { found: 1, used: 2 });
-        assert_eq!(meet(&mut ring, "third", later(1)), Met::Adopted(3));
-        assert_eq!(ring.states(), [(1, State::Retired), (2, State::Retiring(later(2))), (3, State::Active)]);
+        assert_eq!(ring.states(), [(1, State::Retired), (2, State::Active)]);
+    }
+
+    #[test]
+    fn a_new_value_in_the_configuration_waits_while_one_that_may_work_is_used() {
+        let mut ring = ring();
+        assert_eq!(meet(&mut ring, "mistyped", NOW), Met::Untried(2));
+        assert_eq!(meet(&mut ring, "mistyped", NOW), Met::Untried(2));
+        assert_eq!(ring.states(), [(1, State::Active), (2, State::Staged)], "the first goes on");
+        assert_eq!(meet(&mut ring, "second", NOW), Met::Untried(3), "it is put right");
+        assert_eq!(ring.replace(1, &Secret::new("second"), KIND, HOUR, NOW), Ok(3), "and let in");
+        assert_eq!(
+            ring.states(),
+            [(1, State::Retiring(later(1))), (2, State::Retired), (3, State::Active)],
+            "what was mistyped stands nowhere"
+        );
+        assert_eq!(ring.replace(1, &Secret::new("first"), KIND, HOUR, NOW), Err(Unturned::Overtaken));
+        assert_eq!(ring.replace(3, &Secret::new("first"), KIND, HOUR, NOW), Ok(4), "it works after all");
+        ring.stage(entry(&ring, "fifth")).expect("nothing is staged");
+        let (first, sixth) = (trace(&Secret::new("first")), Secret::new("sixth"));
+        let met = ring.meet(&sixth, KIND, &[first, trace(&sixth)], HOUR, NOW);
+        assert_eq!(met, Met::Waits { staged: 5 }, "a person's comes first");
+        ring.revoke_all(NOW);
+        let refused = ring.replace(4, &Secret::new("first"), KIND, HOUR, NOW);
+        assert_eq!(refused, Err(Unturned::Known(4, State::Revoked)));
+    }
+
+    #[test]
+    fn what_stands_only_in_the_configuration_is_put_right_there() {
+        let mut ring = Ring::default();
+        assert_eq!(meet(&mut ring, "first", NOW), Met::Adopted(1));
+        assert_eq!(meet(&mut ring, "mistyped", NOW), Met::Adopted(2), "nobody knows the first any more");
+        assert_eq!(meet(&mut ring, "first", NOW), Met::Adopted(3), "and now nobody knows the second");
+        assert_eq!(ring.active().map(|active| active.generation), Some(3));
     }
 
     #[test]
     fn after_everything_was_revoked_only_a_new_value_is_used() {
         let mut ring = ring();
         ring.revoke_all(NOW);
-        assert_eq!(ring.meet(&Secret::new("first"), KIND, HOUR, NOW), Met::Refused(1));
+        assert_eq!(meet(&mut ring, "first", NOW), Met::Refused(1));
         assert_eq!(ring.active(), None, "what was revoked stays so, though it still stands in the file");
-        assert_eq!(ring.meet(&Secret::new("second"), KIND, HOUR, NOW), Met::Adopted(2));
+        assert_eq!(meet(&mut ring, "second", NOW), Met::Adopted(2));
     }
 
     #[test]

@@ -27,7 +27,7 @@ use crate::config::{Config, Mode};
 use crate::custody::Custody;
 use crate::http::{self, App, Certificate, Limits, Listeners, Proxies, Tally};
 use crate::jobs::chores::{self, Chore, Task};
-use crate::jobs::{reconcile, rotation, send};
+use crate::jobs::{reconcile, rotation, send, trial};
 use crate::keyring::Keyring;
 use crate::message::Address;
 use crate::store::{self, Doubt, Handle, Recover, Write, Written};
@@ -150,7 +150,7 @@ impl House {
         let socket = config.store.dir.join(http::SOCKET);
         let (stop, stopped) = watch::channel(false);
         let chores = chores(&config, &custody)?;
-        let client = client(&config, custody.keyring(), &board)?.map(Arc::new);
+        let client = client(&config, custody.keyring(), &board, &clock)?.map(Arc::new);
         if let Some(client) = &client {
             custody.ask(Arc::clone(client));
         }
@@ -180,6 +180,12 @@ impl House {
                 clock: clock.clone(),
                 board: board.clone(),
             };
+            let trial = trial::Job {
+                store: store.clone(),
+                custody: Arc::clone(&custody),
+                client: Arc::clone(&client),
+                board: board.clone(),
+            };
             let reconcile = reconcile::Job {
                 store: store.clone(),
                 client: Arc::clone(&client),
@@ -200,6 +206,7 @@ impl House {
                 boot,
             };
             jobs.push(actix_web::rt::spawn(rotation.run(stopped.clone())));
+            jobs.push(actix_web::rt::spawn(trial.run(stopped.clone())));
             jobs.push(actix_web::rt::spawn(reconcile.run(stopped.clone())));
             jobs.push(actix_web::rt::spawn(send.run(stopped)));
         }
@@ -392,7 +399,7 @@ fn app(
 }
 
 /// The way to Twilio; without an account bluetick takes messages in and keeps them.
-fn client(config: &Config, keyring: &Keyring, board: &Board) -> anyhow::Result<Option<Client>> {
+fn client(config: &Config, keyring: &Keyring, board: &Board, clock: &Clock) -> anyhow::Result<Option<Client>> {
     if config.twilio.account_sid.is_empty() {
         board.raise(Alert {
             code: NOT_CONFIGURED,
@@ -402,7 +409,7 @@ fn client(config: &Config, keyring: &Keyring, board: &Board) -> anyhow::Result<O
         });
         return Ok(None);
     }
-    Ok(Some(Client::connect(&config.twilio, keyring.clone())?))
+    Ok(Some(Client::connect(&config.twilio, keyring.clone(), clock.clone())?))
 }
 
 /// SIGTERM, or Ctrl-C.

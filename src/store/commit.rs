@@ -168,11 +168,6 @@ impl Store {
         std::mem::take(&mut self.memory.is_wanted)
     }
 
-    /// Whether a rotation got further since this was last asked.
-    pub(super) fn take_rotation(&mut self) -> bool {
-        std::mem::take(&mut self.memory.has_rotation)
-    }
-
     /// The waits and limits it decides by.
     pub fn policy(&self) -> &Policy {
         &self.policy

@@ -50,8 +50,6 @@ pub(super) struct Memory {
     pub(super) too_fast: BTreeSet<u32>,
     /// Whether this commit made something due to be sent.
     pub(super) has_sendable: bool,
-    /// Whether this commit changed how far a rotation is.
-    pub(super) has_rotation: bool,
     /// Whether this commit asked for a job.
     pub(super) is_wanted: bool,
     cells: HashMap<[u8; 9], Cell>,

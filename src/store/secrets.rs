@@ -119,7 +119,6 @@ pub(super) fn rotate(batch: &mut Batch<'_>, rotation: Option<&Rotation>) -> Resu
         Some(rotation) => drop(meta.insert(ROTATION, encode(rotation).as_slice())?),
         None => drop(meta.remove(ROTATION)?),
     }
-    batch.memory().has_rotation = true;
     Ok(())
 }
 

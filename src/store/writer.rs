@@ -60,8 +60,6 @@ pub struct Wake {
     pub sendable: Arc<Notify>,
     /// Somebody wants a job to run.
     pub wanted: Arc<Notify>,
-    /// A rotation of a secret got further.
-    pub rotation: Arc<Notify>,
     /// The number of the newest event.
     pub newest: watch::Receiver<u64>,
 }
@@ -116,7 +114,7 @@ pub fn run(store: Store, queue: usize, clock: Clock) -> (Handle, JoinHandle<()>)
 fn begin(store: Store, queue: usize, clock: Clock, folder: Option<(PathBuf, u64)>) -> (Handle, JoinHandle<()>) {
     let (sender, receiver) = mpsc::channel(queue);
     let (newest_sender, newest) = watch::channel(store.newest_event());
-    let wake = Wake { sendable: Arc::default(), wanted: Arc::default(), rotation: Arc::default(), newest };
+    let wake = Wake { sendable: Arc::default(), wanted: Arc::default(), newest };
     let state = Arc::<State>::default();
     let keeper = folder.map(|(dir, reserve_mb)| {
         let (instance, newest, is_low) = (store.instance(), wake.newest.clone(), Arc::clone(&state.is_low));
@@ -141,7 +139,6 @@ fn begin(store: Store, queue: usize, clock: Clock, folder: Option<(PathBuf, u64)
         newest: newest_sender,
         sendable: wake.sendable,
         wanted: wake.wanted,
-        rotation: wake.rotation,
         state,
     };
     let thread = std::thread::Builder::new()
@@ -227,7 +224,6 @@ struct Writer {
     newest: watch::Sender<u64>,
     sendable: Arc<Notify>,
     wanted: Arc<Notify>,
-    rotation: Arc<Notify>,
     state: Arc<State>,
 }
 
@@ -287,9 +283,6 @@ impl Writer {
                 mailbox::post(answers.into_iter().zip(written.into_iter().map(Ok)));
                 if self.store.take_sendable() {
                     self.sendable.notify_one();
-                }
-                if self.store.take_rotation() {
-                    self.rotation.notify_one();
                 }
                 if self.store.take_wanted() {
                     self.wanted.notify_one();

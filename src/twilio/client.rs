@@ -9,8 +9,8 @@ use std::time::Duration;
 use jiff::civil::Date;
 use serde::de::DeserializeOwned;
 
-use crate::clock::Time;
-use crate::keyring::{Keyring, Kind, Secret, State};
+use crate::clock::{Clock, Time};
+use crate::keyring::{Held, Keyring, Kind, Secret, State};
 use crate::message::Sid;
 use crate::twilio::options::{BadOptions, Options};
 use crate::twilio::outcome::{Outcome, classify_create, error_body, retry_after};
@@ -103,6 +103,7 @@ pub struct Client {
     pub(super) accounts: Arc<dyn Transport>,
     pub(super) account_sid: String,
     pub(super) keyring: Keyring,
+    clock: Clock,
 }
 
 impl fmt::Debug for Client {
@@ -112,19 +113,19 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// A client over the network, whose secrets are those of the keyring at the time of each request.
-    pub fn connect(options: &Options, keyring: Keyring) -> Result<Self, NoClient> {
+    /// A client over the network, whose secrets are those of the keyring at the time of each request; it counts the uses of API keys.
+    pub fn connect(options: &Options, keyring: Keyring, clock: Clock) -> Result<Self, NoClient> {
         options.check()?;
         let https = |url: &str| Https::new(url, options.connect_timeout(), options.timeout());
         let (transport, accounts) = (Arc::new(https(&options.api_url)?), Arc::new(https(&options.accounts_url())?));
-        Ok(Self { transport, accounts, account_sid: options.account_sid.clone(), keyring })
+        Ok(Self { transport, accounts, account_sid: options.account_sid.clone(), keyring, clock })
     }
 
     /// A client over any transport, with the secrets of the configuration.
     pub fn new(transport: Arc<dyn Transport>, options: &Options) -> Result<Self, BadOptions> {
         options.check()?;
         let (accounts, keyring) = (Arc::clone(&transport), Keyring::of(options.secrets()));
-        Ok(Self { transport, accounts, account_sid: options.account_sid.clone(), keyring })
+        Ok(Self { transport, accounts, account_sid: options.account_sid.clone(), keyring, clock: Clock::System })
     }
 
     /// The same with the secrets of a keyring, at the time of each request.
@@ -136,17 +137,14 @@ impl Client {
     /// Who we are to the API: an API key if one is in use or retires, else the account itself; the one in use first, then those
     /// that a rotation brings and takes away. A staged API key is for nobody yet: unlike a staged token, which Twilio may take
     /// for the only one at any moment, no key ends another.
-    fn credentials(&self) -> Vec<Credentials> {
+    fn credentials(&self) -> Vec<(Held, Credentials)> {
+        let with = |held: Held| Some((held.clone(), self.credentials_of(held.kind, &held.value)?));
         let keys = self.keyring.held(Kind::TwilioApiKey).into_iter().filter(|held| held.state != State::Staged);
-        let keys: Vec<_> = keys.filter_map(|held| self.credentials_of(held.kind, &held.value)).collect();
+        let keys: Vec<_> = keys.filter_map(with).collect();
         if !keys.is_empty() {
             return keys;
         }
-        self.keyring
-            .held(Kind::TwilioAuthToken)
-            .iter()
-            .filter_map(|held| self.credentials_of(held.kind, &held.value))
-            .collect()
+        self.keyring.held(Kind::TwilioAuthToken).into_iter().filter_map(with).collect()
     }
 
     /// What opens the API with this secret; nothing, if it opens nothing at Twilio.
@@ -212,14 +210,20 @@ impl Client {
         max_answer_bytes: usize,
     ) -> Result<Response, TransportError> {
         let mut result = Err(TransportError::NoSecret);
-        for credentials in self.credentials() {
+        for (held, credentials) in self.credentials() {
             let (target, form) = (target.clone(), form.clone());
             result = self.transport.send(Request { method, target, form, credentials, max_answer_bytes }).await;
-            // What is not let in is not done, so the next one may be tried: in the middle of a rotation Twilio may know the new
-            // one alone, or not yet.
-            if !matches!(&result, Ok(response) if response.status == 401) {
-                break;
+            match &result {
+                // What is not let in is not done, so the next one may be tried: in the middle of a rotation Twilio may know the new
+                // one alone, or not yet.
+                Ok(response) if response.status == 401 => continue,
+                // A token's uses are the callbacks that it signed: those tell who would be shut out without it.
+                Ok(_) if held.kind == Kind::TwilioApiKey => {
+                    self.keyring.used(held.kind, held.generation, self.clock.now());
+                }
+                Ok(_) | Err(_) => {}
             }
+            break;
         }
         result
     }
@@ -413,7 +417,7 @@ mod tests {
         let vault = Vault::new([1; 32]);
         let (token, key) = (Secret::new("first"), Secret::new("SK1:next"));
         let mut tokens = Ring::default();
-        tokens.meet(&token, Kind::TwilioAuthToken, Duration::ZERO, Time(0));
+        tokens.meet(&token, Kind::TwilioAuthToken, &[], Duration::ZERO, Time(0));
         let mut keys = Ring::default();
         let staged = Entry::new(Kind::TwilioApiKey, 1, State::Staged, &key, Some((&vault, [2; 16])), Time(0));
         keys.stage(staged).expect("nothing is staged");
@@ -426,6 +430,9 @@ mod tests {
         let requests = requests.lock().expect("whole");
         let users: Vec<_> = requests.iter().map(|request| request.credentials.user.as_str()).collect();
         assert_eq!(users, [ACCOUNT, "SK1"]);
+        let uses = client.keyring.take_uses();
+        let uses: Vec<_> = uses.iter().map(|(kind, generation, times, _)| (*kind, *generation, *times)).collect();
+        assert_eq!(uses, [(Kind::TwilioApiKey, 1, 1)], "a token's uses are the callbacks that it signed");
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@ emergency a secret is good for nothing when the answer is there.
 """
 
 import base64
+import contextlib
 import http.client
 import json
 import os
@@ -112,6 +113,15 @@ def active(server, kind):
     return states.get("active")
 
 
+def reasons(server):
+    """What is wrong, and whether bluetick calls itself ready; nothing, as long as it does not listen."""
+    server.check_alive()
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        status, readiness = server.api("GET", "/readyz")
+        return {reason["code"] for reason in readiness["reasons"]}, status == 200
+    return None
+
+
 def rotate_key(server, name):
     """The new secret; nothing, while as many before it still open as may."""
     status, answer = server.api("POST", f"/v1/keys/{name}/rotations", {"overlap_s": OVERLAP_S})
@@ -193,7 +203,7 @@ def test_a_mistyped_secret_takes_nobodys_place_and_a_vault_that_was_given_up_is_
     (tmp_path / "master.key").unlink()
     with bluetick.Serve(twilio, tmp_path, port, name="serve-mistyped", policy=QUICK) as server:
         # The file of configuration holds the token of before, which Twilio does not know any more.
-        server.wait_ready()
+        bluetick.wait_until(lambda: reasons(server) is not None, "it listens")
         template = {"content_sid": "HX00000000000000000000000000000001", "variables": {"1": "Ada", "2": "7"}}
         _, message = server.api("POST", "/v1/messages", {"to": "+491771230000"} | template)
         stands = lambda: server.api("GET", "/v1/status")[1]["sending"]["state"] != "running"
@@ -202,6 +212,48 @@ def test_a_mistyped_secret_takes_nobodys_place_and_a_vault_that_was_given_up_is_
         assert code == 0, said
         is_there = lambda: server.message(message["id"])["status"] in ("delivered", "read")
         bluetick.wait_until(is_there, "what waited goes by itself")
+        assert server.stop() == 0
+
+
+def test_what_is_mistyped_in_the_configuration_takes_nobodys_place_and_is_said(twilio, tmp_path):
+    port, first, wrong = bluetick.free_port(), twilio.auth_token, "0" * 31 + "9"
+    template = {"to": "+491771230000", "content_sid": "HX00000000000000000000000000000001", "variables": {"1": "Ada", "2": "7"}}
+    start = lambda token: bluetick.Serve(
+        twilio, tmp_path, port, name="serve-configured", policy=QUICK, BLUETICK__TWILIO__AUTH_TOKEN=token
+    )
+
+    def goes_through(server):
+        _, message = server.api("POST", "/v1/messages", template)
+        is_there = lambda: server.message(message["id"])["status"] in ("delivered", "read")
+        bluetick.wait_until(is_there, "it is sent, and its callbacks are let in")
+
+    with start(wrong) as server:
+        bluetick.wait_until(lambda: reasons(server) == ({"auth_token_not_let_in"}, False), "it is said that Twilio knows no such token")
+        code, said = bluetick.run("status", "--data", tmp_path)
+        assert code == 0 and "Twilio does not let in" in said and "secrets rotate" in said, (code, said)
+        status, answer = server.api("POST", "/v1/secrets/twilio_auth_token/rotations", {"value": first, "promote": True})
+        assert status == 201, answer
+        bluetick.wait_until(lambda: reasons(server) == (set(), True), "it is put right")
+        goes_through(server)
+        assert server.stop() == 0
+    with start("0" * 31 + "8") as server:
+        bluetick.wait_until(lambda: reasons(server) == ({"auth_token_not_let_in"}, True), "it is said, and the kept one goes on")
+        goes_through(server)
+        assert server.stop() == 0
+    second = twilio.second_token(first)
+    twilio.account("POST", "/v1/AuthTokens/Promote", second)
+    with start(second) as server:
+        server.wait_ready()
+        goes_through(server)
+        bluetick.wait_until(lambda: reasons(server) == (set(), True), "the new one is used")
+        server.api("POST", "/v1/secrets/twilio_auth_token/revocation")
+        bluetick.wait_until(lambda: reasons(server) == ({"no_auth_token", "sending_paused"}, False), "none is in use")
+        third = twilio.second_token(second)
+        twilio.account("POST", "/v1/AuthTokens/Promote", third)
+        server.api("POST", "/v1/secrets/twilio_auth_token/rotations", {"value": third, "promote": True})
+        began = time.monotonic()
+        bluetick.wait_until(lambda: reasons(server) == ({"sending_paused"}, True), "one is in use")
+        assert time.monotonic() - began < 5, "it was looked for, not waited for"
         assert server.stop() == 0
 
 

@@ -177,7 +177,7 @@ async fn a_rotation_of_the_master_key_that_is_cut_off_anywhere_leaves_one_that_o
 }
 
 #[tokio::test]
-async fn a_token_that_was_rotated_into_the_store_outranks_an_older_file_and_a_new_file_outranks_it() {
+async fn a_token_that_was_rotated_into_the_store_outranks_an_older_file_and_a_new_one_waits_beside_it() {
     let folder = Folder::new();
     let running = Running::start(&folder.0);
     let custody = running.open(&folder.0, &["first"]).await.expect("no vault yet");
@@ -191,12 +191,13 @@ async fn a_token_that_was_rotated_into_the_store_outranks_an_older_file_and_a_ne
         );
     }
     let custody = running.open(&folder.0, &["third"]).await.expect("the master key is there");
-    assert!(custody.keyring().active(Kind::TwilioAuthToken).is_some_and(|held| held.value.is("third")));
+    assert!(custody.keyring().active(Kind::TwilioAuthToken).is_some_and(|held| held.value.is("second")));
+    assert_eq!(values(&custody, Kind::TwilioAuthToken), ["first", "second", "third"]);
     let log = running.store.read().and_then(|snapshot| snapshot.audit(u64::MAX, 9)).expect("a log");
     let actions: Vec<_> = log.iter().rev().map(|row| format!("{} {}", row.by.name, row.deed.action)).collect();
     assert_eq!(
         actions,
-        ["configuration secret.adopted", "job:custody vault.made", " secret.rotated", "configuration secret.adopted"]
+        ["configuration secret.adopted", "job:custody vault.made", " secret.rotated", "configuration secret.staged"]
     );
     assert!(log.iter().all(|row| !format!("{row:?}").contains("second")));
     running.stop();

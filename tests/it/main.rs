@@ -19,5 +19,6 @@ mod simulation;
 mod store;
 mod support;
 mod torn;
+mod trial;
 mod trust;
 mod upgrade;

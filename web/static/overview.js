@@ -119,7 +119,7 @@ function showSenders(cells, known, range) {
 }
 
 /** Alerts whose answer is on that page. */
-const ON_TRUST = ['callbacks_refused', 'secret_due', 'rotation_stopped', 'no_auth_token'];
+const ON_TRUST = ['callbacks_refused', 'secret_due', 'rotation_stopped', 'no_auth_token', 'auth_token_not_let_in', 'api_key_not_let_in'];
 
 function showAttention() {
   if (!status) return;
