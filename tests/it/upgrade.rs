@@ -1,6 +1,8 @@
 //! Data files of earlier versions come forward, step by step, and those of later ones are left alone.
 
-use std::time::Duration;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use bluetick::archive::Shelf;
 use bluetick::backup;
@@ -99,6 +101,61 @@ fn an_upgrade_that_is_cut_off_was_done_or_is_done_again() {
         assert_eq!(run.map(|run| run.outcome), Some(Err("no room".to_owned())));
     }
     assert!(done > 5 && undone > 5, "{done} were done, {undone} were not: too few to say anything");
+}
+
+/// The shipped binary, killed at moments by chance: `UPGRADE_KILLS=200 cargo nextest run killed_at_any_moment`.
+#[test]
+fn an_upgrade_killed_at_any_moment_leaves_a_whole_file_and_is_done_at_the_next_try() {
+    let kills = std::env::var("UPGRADE_KILLS").map_or(20, |kills| kills.parse().expect("a number"));
+    let old = file_of(None);
+    let fresh = || {
+        let folder = Folder::new();
+        std::fs::copy(old.0.join(FILE), folder.0.join(FILE)).expect("it is there");
+        folder
+    };
+    let whole = fresh();
+    let began = Instant::now();
+    assert!(bluetick(&whole.0, &["migrate"]).status.success());
+    let took = began.elapsed();
+    let (mut killed, mut came) = (0, 0);
+    for number in 0..kills {
+        let folder = fresh();
+        let mut child = command(&folder.0, &["migrate"]).spawn().expect("the binary is there");
+        // Whatever it is at just then: the moments lie close together, from before the backup to after the last commit.
+        std::thread::sleep(took * number / kills);
+        killed += usize::from(child.try_wait().expect("it is ours").is_none());
+        let _ = child.kill();
+        child.wait().expect("it is ours");
+        came += usize::from(peek(&folder).expect("it is whole").outdated.is_none());
+        for args in [&["migrate"][..], &["verify"]] {
+            let Output { status, stderr, .. } = bluetick(&folder.0, args);
+            assert!(status.success(), "{args:?} after kill {number}: {}", String::from_utf8_lossy(&stderr));
+        }
+        let backups: serde_json::Value =
+            serde_json::from_slice(&bluetick(&folder.0, &["backup", "list", "--json"]).stdout).expect("JSON");
+        let backups = backups["data"].as_array().expect("a list");
+        assert!(!backups.is_empty(), "there is one of before");
+        for made in backups {
+            let file = made["file"].as_str().expect("a path");
+            assert!(Command::new(BINARY).args(["backup", "verify", file]).output().expect("it runs").status.success());
+        }
+        let run = folder.store().read().and_then(|snapshot| snapshot.last_run(Upkeep::Archive)).expect("it is read");
+        assert_eq!(run.map(|run| run.outcome), Some(Err("no room".to_owned())));
+    }
+    println!("{kills} kills, {killed} while at work, {came} after the last commit");
+    assert!(killed * 3 > kills as usize, "{killed} of {kills} found it at work: too few to say anything");
+}
+
+const BINARY: &str = env!("CARGO_BIN_EXE_bluetick");
+
+fn command(dir: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(BINARY);
+    command.args(args).arg("--data").arg(dir).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+fn bluetick(dir: &Path, args: &[&str]) -> Output {
+    command(dir, args).stdout(Stdio::piped()).stderr(Stdio::piped()).output().expect("the binary is there")
 }
 
 #[test]
