@@ -92,7 +92,7 @@ impl Custody {
         let custody = Self { store, clock, keyring, options, path, configured, twilio, changes, turn };
         let snapshot = custody.store.read()?;
         if let Some(locks) = snapshot.locks()? {
-            if custody.has_master() || keeps_others(&snapshot)? {
+            if custody.has_master() || snapshot.keeps_secrets()? {
                 custody.keyring.set_vault(Arc::new(custody.unlock(&locks)?));
             } else {
                 custody.give_up().await?;
@@ -431,16 +431,6 @@ fn tell(kind: Kind, met: Met) {
             "the configuration holds a secret that was revoked in an emergency: it is not used; make a new one, and write it there"
         ),
     }
-}
-
-/// Whether anything is sealed that bluetick cannot make anew.
-fn keeps_others(snapshot: &Snapshot) -> Result<bool, StoreError> {
-    for kind in Kind::ALL.into_iter().filter(|kind| !kind.is_own()) {
-        if snapshot.ring(kind)?.0.iter().any(|entry| entry.sealed.is_some()) {
-            return Ok(true);
-        }
-    }
-    Ok(snapshot.users()?.iter().any(|user| user.totp.is_some()))
 }
 
 /// Locks the vault of a stopped bluetick by the master key at `path`, made if there is none, with the help of the recovery key.

@@ -15,7 +15,7 @@ use super::verify::{check_there, open};
 use crate::archive::Broken;
 use crate::backup::{self, Backup, BackupError};
 use crate::clock::Clock;
-use crate::store::StoreError;
+use crate::store::{NeededKeys, StoreError};
 
 /// What to do with backups.
 #[derive(Clone, Debug, Args)]
@@ -75,7 +75,7 @@ pub(super) fn run(args: &BackupArgs, out: &mut dyn Write) -> anyhow::Result<Answ
         BackupCommand::List { reach } => list(reach, out)?,
         BackupCommand::Verify { file, json } => match backup::verify(file) {
             Ok(found) if *json => writeln!(out, "{}", view(&found))?,
-            Ok(found) => writeln!(out, "whole: {}", line(&view(&found)))?,
+            Ok(found) => writeln!(out, "whole: {}{}", line(&view(&found)), needed(&found))?,
             Err(error @ (BackupError::Broken(Broken::Damaged(_)) | BackupError::Bad(..))) => {
                 match json {
                     true => writeln!(out, "{}", json!({"file": file, "whole": false, "reason": error.to_string()}))?,
@@ -93,14 +93,26 @@ pub(super) fn run(args: &BackupArgs, out: &mut dyn Write) -> anyhow::Result<Answ
                     out,
                     "restored into {}: {}\nThe next start needs the same Twilio account (account_sid, auth_token) and begins paused: \
                      it asks Twilio what was sent since the backup, and then goes on by itself, or with `bluetick resume`. The archive is in \
-                     its folder `archive`: move that if archive.dir names another. Whoever was erased since the backup is back: erase them again.",
+                     its folder `archive`: move that if archive.dir names another. Whoever was erased since the backup is back: erase them again.{}",
                     data.display(),
-                    line(&view(&made))
+                    line(&view(&made)),
+                    needed(&made)
                 )?,
             }
         }
     }
     Ok(Answer::Yes)
+}
+
+/// Which key must be brought along, if any.
+fn needed(backup: &Backup) -> String {
+    let Some(NeededKeys { master_key, recovery_key }) = &backup.head.keys else { return String::new() };
+    let or = recovery_key.as_ref().map_or_else(String::new, |name| {
+        format!(", or put a new one there with the recovery key {name} (bluetick secrets recover)")
+    });
+    format!(
+        "\nThe secrets in it are sealed: bring the master key {master_key} along (master.key){or}; bluetick secrets reset gives them up."
+    )
 }
 
 /// A file that cannot be used is named by its own exit code.
@@ -166,8 +178,7 @@ fn view(backup: &Backup) -> Value {
     let Backup { path, bytes, head } = backup;
     json!({
         "file": path, "bytes": bytes, "taken_at": head.taken_at, "messages": head.messages, "archived": head.archived,
-        "inbound": head.inbound,
-        "version": head.version,
+        "inbound": head.inbound, "version": head.version, "keys": head.keys,
     })
 }
 

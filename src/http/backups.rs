@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::app::App;
 use super::error::{Code, Problem, ProblemBody};
 use crate::backup::{self, Backup, BackupError};
-use crate::store::{Run, Upkeep, Write};
+use crate::store::{NeededKeys, Run, Upkeep, Write};
 
 /// It reads every row: one at a time is plenty.
 static IS_BUSY: AtomicBool = AtomicBool::new(false);
@@ -36,6 +36,19 @@ pub(super) struct BackupView {
     inbound: u64,
     /// Which version made it; a later one can restore it.
     version: String,
+    /// What opens the secrets in it; null if there are none, and nothing is needed.
+    keys: Option<KeysView>,
+}
+
+/// The names of the keys of which one opens the secrets in a backup.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = BackupKeys)]
+pub(super) struct KeysView {
+    /// The master key's.
+    #[schema(example = "3fa9c2d1")]
+    master_key: String,
+    /// The recovery key's, if there was one.
+    recovery_key: Option<String>,
 }
 
 /// Backups, newest first.
@@ -55,6 +68,7 @@ impl From<Backup> for BackupView {
             archived: head.archived,
             inbound: head.inbound,
             version: head.version,
+            keys: head.keys.map(|NeededKeys { master_key, recovery_key }| KeysView { master_key, recovery_key }),
         }
     }
 }

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::codec::{self, encode};
 use super::read::Snapshot;
 use super::restored::{self, Restored};
+use super::secrets::NeededKeys;
 use super::sentinel::Sentinel;
 use super::tables::{self, EachTable};
 use super::upgrade;
@@ -60,6 +61,9 @@ pub struct Head {
     /// The segments of the archive that belong to it.
     #[serde(default)]
     pub segments: Vec<Belonging>,
+    /// What opens the secrets in it, if there are any.
+    #[serde(default)]
+    pub keys: Option<NeededKeys>,
 }
 
 /// A segment that belongs to a stream, by its number and its checksum.
@@ -118,6 +122,7 @@ pub fn dump(
         archived: snapshot.archived_count()?,
         segments: belongings(snapshot)?,
         inbound: txn.open_table(tables::INBOUND)?.len()?,
+        keys: snapshot.needed_keys()?,
     };
     write_line(out, &head)?;
     tables::each(&mut Dumping { txn, out, done: 0, all: count.rows, progress })?;

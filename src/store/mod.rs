@@ -53,7 +53,7 @@ pub use listing::{Filter, Page};
 pub use quarantine::{MAX_QUARANTINED, QUARANTINE, Quarantined};
 pub use read::{Person, Snapshot};
 pub use restored::Restored;
-pub use secrets::{Locks, Rotation, RotationStep};
+pub use secrets::{Locks, NeededKeys, Rotation, RotationStep};
 pub use tables::Tier;
 pub use upgrade::{Outdated, Peek};
 pub use upkeep::{Run, Upkeep};

@@ -30,6 +30,15 @@ pub struct Locks {
     pub by_recovery: Option<Wrapped>,
 }
 
+/// The names of the keys of which one opens what is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NeededKeys {
+    /// The master key's.
+    pub master_key: String,
+    /// The recovery key's, if there is one.
+    pub recovery_key: Option<String>,
+}
+
 /// A rotation of the auth token by Twilio's own API, from one step on disk to the next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rotation {
@@ -150,6 +159,26 @@ impl Snapshot {
     pub fn locks(&self) -> Result<Option<Locks>, StoreError> {
         let meta = self.transaction().open_table(tables::META)?;
         Ok(meta.get(LOCKS)?.map(|bytes| decode(bytes.value())).transpose()?)
+    }
+
+    /// Whether anything is sealed that bluetick cannot make anew.
+    pub fn keeps_secrets(&self) -> Result<bool, StoreError> {
+        for kind in Kind::ALL.into_iter().filter(|kind| !kind.is_own()) {
+            if self.ring(kind)?.0.iter().any(|entry| entry.sealed.is_some()) {
+                return Ok(true);
+            }
+        }
+        Ok(self.users()?.iter().any(|user| user.totp.is_some()))
+    }
+
+    /// The keys of which one is needed to open what is kept; nothing, if nothing is kept that cannot be made anew.
+    pub fn needed_keys(&self) -> Result<Option<NeededKeys>, StoreError> {
+        let Some(locks) = self.locks()? else { return Ok(None) };
+        let needed = NeededKeys {
+            master_key: locks.by_master.by.to_string(),
+            recovery_key: locks.by_recovery.map(|wrapped| wrapped.by.to_string()),
+        };
+        Ok(self.keeps_secrets()?.then_some(needed))
     }
 
     /// The rotation that is under way at Twilio, if there is one.

@@ -166,3 +166,31 @@ def test_backups_are_made_by_themselves_and_the_oldest_go(calm, tmp_path):
         assert server.stop() == 0
     code, said = bluetick.run("backup", "list", "--data", data)
     assert code == 0 and said.count(".backup.zst") == 2, said
+
+
+def test_which_key_a_backup_needs_is_said_beforehand(calm, tmp_path):
+    port, data, again = bluetick.free_port(), tmp_path / "data", tmp_path / "again"
+    keys = lambda file: json.loads(bluetick.run("backup", "verify", file, "--json")[1])["keys"]  # noqa: E731
+    with start(calm, data, port) as server:
+        assert server.api("GET", "/v1/secrets")[0] == 200
+        assert keys(back_up(data)) is None, "nothing is kept that cannot be made anew"
+        given = {"value": calm.new_api_key(calm.auth_token), "promote": True}
+        assert server.api("POST", "/v1/secrets/twilio_api_key/rotations", given)[0] == 201
+        status, made = server.api("POST", "/v1/secrets/recovery-key")
+        assert status == 201
+        file = back_up(data)
+        vault = server.api("GET", "/v1/secrets")[1]["vault"]
+        listed = server.api("GET", "/v1/backups")[1]["data"]
+        assert server.stop() == 0
+    assert keys(file) == vault and [one["keys"] for one in listed] == [vault, None]
+    for said in (bluetick.run("backup", "verify", file)[1], bluetick.run("backup", "restore", file, "--data", again)[1]):
+        assert f"bring the master key {vault['master_key']} along" in said, said
+        assert f"recovery key {vault['recovery_key']}" in said, said
+    code, said = bluetick.run("serve", "--data", again)
+    assert code == 78 and vault["master_key"] in said, said
+    code, said = bluetick.run("secrets", "recover", "--data", again, given=made["recovery_key"])
+    assert code == 0, said
+    with start(calm, again, port) as server:
+        states = [one["state"] for one in server.api("GET", "/v1/secrets")[1]["data"][1]["generations"]]
+        assert states == ["active"]
+        assert server.stop() == 0
