@@ -79,6 +79,7 @@ pub use error::{Code, Problem};
 pub use limits::{Limit, Limits, RetryAfter};
 pub use listen::{Listeners, SOCKET, start};
 pub use openapi::document;
+pub use quarantine::make_up;
 pub use reception::Reception;
 pub use usage::Usage;
 pub use webhooks::{record, report};

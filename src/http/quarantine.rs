@@ -7,6 +7,7 @@ use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::{Data, Json, Path, block};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 use utoipa::ToSchema;
 
 use super::app::App;
@@ -112,8 +113,7 @@ pub(super) fn keep(app: &Data<App>, request: &HttpRequest, body: &[u8], refusal:
         detail: format!(
             "Twilio's callbacks are refused, or somebody plays Twilio: the newest at {now}, for its signature"
         ),
-        action: "bluetick quarantine explain says why; when it is repaired, bluetick quarantine replay lets them in"
-            .into(),
+        action: "bluetick quarantine explain says why; once it is repaired, those that are right by then are let in by themselves".into(),
         is_blocking: false,
     });
     let text = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
@@ -185,10 +185,34 @@ pub(super) async fn diagnose(app: Data<App>, id: Path<u64>) -> Result<Json<Diagn
 #[utoipa::path(post, path = "/v1/quarantine/replays", tag = "quarantine",
     responses((status = 200, body = Replayed), (status = 503, body = ProblemBody)))]
 pub(super) async fn replay(app: Data<App>) -> Result<Json<Replayed>, Problem> {
+    replay_all(&app).await.map(Json)
+}
+
+/// Replays after every start and every change of a secret, until told to stop: a repair is one of the two, and what came before it need
+/// not wait for a person, nor for Twilio to be asked.
+pub async fn make_up(app: Data<App>, mut stop: watch::Receiver<bool>) {
+    let mut changes = app.custody.changes();
+    loop {
+        changes.mark_unchanged();
+        match replay_all(&app).await {
+            Ok(Replayed { let_in: 0, .. }) => {}
+            Ok(Replayed { let_in, still_refused }) => {
+                tracing::info!(let_in, still_refused, "webhooks that were refused are right by now, and were let in");
+            }
+            Err(error) => tracing::warn!(%error, "webhooks that were refused could not be tried again"),
+        }
+        tokio::select! {
+            Ok(()) = changes.changed() => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
+async fn replay_all(app: &Data<App>) -> Result<Replayed, Problem> {
     let mut replayed = Replayed::default();
     // In the order in which they came.
-    for (row, refused) in read(&app)?.into_iter().rev() {
-        match webhooks::take(&app, &refused.request()).await {
+    for (row, refused) in read(app)?.into_iter().rev() {
+        match webhooks::take(app, &refused.request()).await {
             Ok(()) => {
                 app.store.write(Write::ReleaseQuarantined(vec![row.seq])).await?;
                 replayed.let_in += 1;
@@ -200,7 +224,7 @@ pub(super) async fn replay(app: Data<App>) -> Result<Json<Replayed>, Problem> {
     if replayed.still_refused == 0 {
         app.board.clear(REFUSED);
     }
-    Ok(Json(replayed))
+    Ok(replayed)
 }
 
 /// Empties it.

@@ -189,7 +189,7 @@ impl fmt::Display for Unturned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AlreadyStaged(generation) => {
-                write!(f, "generation {generation} is staged already: promote or revoke it first")
+                write!(f, "generation {generation} is staged already: promote or retire it first")
             }
             Self::NothingStaged => write!(f, "nothing is staged: rotate first, and say what the new one is"),
             Self::Known(generation, State::Revoked) => write!(

@@ -156,9 +156,10 @@ impl House {
         }
         let app = Data::new(app(&config, &chores, &store, &custody, &board, &clock)?);
         let server = http::start(Data::clone(&app), listeners)?;
+        let made_up = actix_web::rt::spawn(http::make_up(Data::clone(&app), stopped.clone()));
         let handle = server.handle();
         let served = actix_web::rt::spawn(server);
-        let mut jobs = Vec::new();
+        let mut jobs = vec![made_up];
         if let Some(certificate) = certificate {
             let renewal = renewal::Job::new(certificate, clock.clone(), board.clone());
             jobs.push(actix_web::rt::spawn(renewal.run(signal(SignalKind::hangup())?, stopped.clone())));

@@ -7,6 +7,8 @@ use super::super::testing::{
     Answer, House, PUBLIC_URL, SENDER, START, TOKEN, api, callback, form, move_to, pairs, signed,
 };
 use super::*;
+use crate::audit::{Actor, Deed};
+use crate::keyring::{Entry, Ring};
 use crate::store::QUARANTINE;
 use crate::twilio::signature::{AuthToken, sign_form};
 use crate::twilio::wire::encode_form;
@@ -85,6 +87,37 @@ async fn the_host_that_a_proxy_passes_on_tells_which_url_was_called() {
         said["sentence"].as_str().is_some_and(|words| words.contains(PUBLIC_URL) && words.contains("wa.example.com"))
     );
     assert!(!said.to_string().contains(TOKEN));
+}
+
+#[actix_web::test]
+async fn what_is_right_by_then_comes_in_by_itself_at_a_start_and_when_a_secret_changes() {
+    let house = House::new();
+    misdirected(&house, "https://wa.example.com", "sent").await;
+    let params = callback("SM00000000000000000000000000000007", "sent");
+    let (next, target) = (AuthToken::new("the-token-that-comes-next"), "/webhooks/twilio/status");
+    let signature = sign_form(&next, &format!("{PUBLIC_URL}{target}"), &params);
+    house.call(form(target, encode_form(&params)).insert_header(("x-twilio-signature", signature))).await;
+    kept(&house, 2).await;
+    let (stop, stopped) = watch::channel(false);
+    let made_up = actix_web::rt::spawn(make_up(Data::clone(&house.app), stopped));
+    let vault = house.app.custody.vault().await.expect("a vault");
+    let stage = |ring: &mut Ring, now| {
+        let kept = Some((&*vault, [1; 16]));
+        ring.stage(Entry::new(Kind::TwilioAuthToken, ring.next(), State::Staged, &next, kept, now))?;
+        Ok(Deed::new("test", "", ""))
+    };
+    house.app.custody.change(Kind::TwilioAuthToken, &Actor::default(), None, stage).await.expect("staged");
+    kept(&house, 1).await;
+    assert_eq!(house.get("/v1/messages/SM00000000000000000000000000000007").await.json()["status"], "sent");
+    stop.send_replace(true);
+    made_up.await.expect("it ends when it is told to");
+    let repaired = house.configured_anew(|app| {
+        app.webhook.as_mut().expect("a webhook").public_url = "https://wa.example.com".into();
+    });
+    let (_stop, stopped) = watch::channel(false);
+    actix_web::rt::spawn(make_up(Data::clone(&repaired.app), stopped));
+    kept(&repaired, 0).await;
+    assert_eq!(repaired.get(&format!("/v1/messages/{SID}")).await.json()["status"], "sent");
 }
 
 #[actix_web::test]
