@@ -32,7 +32,7 @@
 //! | [`archive`] | sealed files: whole or not there, proven by a checksum; the shelf of segments that old messages are in | zstd |
 //! | [`store`] | tables, `commit(batch, now)`, the writer thread as its shell and a keeper of the folder beside it (sentinel, room on the disk), snapshot reads, codec, verify; a message is found wherever it is | redb, bincode |
 //! | [`backup`] | the whole store in a sealed file, the segments of the archive beside it, and a data file made from them | – |
-//! | [`custody`] | the master key's file, the vault it opens, and the one way to change a secret | – |
+//! | [`custody`] | the master key, the vault it opens, and the one way to change a secret | – |
 //! | [`twilio`] | client, wire format, signature, webhook, the doctor who says why a signature is wrong, outcome, transport | hmac, sha1, reqwest |
 //! | [`jobs`] | one loop, one file per job: send, archive, retention, reconcile (with `evidence`, which of Twilio's messages are ours, `listen`, what people wrote, and `adopt`, what was sent while a restored store knew nothing); `chores` does what is periodic, one thing after the other, and `alarm` wakes it | tokio-cron-scheduler |
 //! | [`http`] | every route on one page; TLS, whose address it is, how often; webhooks, messages, metrics, events, log-ins, pages, charts, one error table | actix-web, rust-embed, charts-rs |
@@ -81,8 +81,8 @@
 //! let go → [`jobs::retention`] scrubs events and writes marked segments anew → [`store::Write::Rewrite`], at night: the file
 //! without its free pages.
 //!
-//! *A secret.* What stands in the configuration is met at the start ([`custody::Custody::open`]): a new value is used from then on,
-//! one that was rotated away stays away. A change goes through [`custody::Custody::change`]: pure code decides ([`keyring::Ring`]),
+//! *A secret.* What stands in the configuration is met at the start ([`custody::Custody::open`]): a new value is let in
+//! beside the one in use and takes its place once Twilio lets it in ([`jobs::trial`]), one that was rotated away stays away. A change goes through [`custody::Custody::change`]: pure code decides ([`keyring::Ring`]),
 //! [`store::Act::KeepSecrets`] writes it with its row of the audit log if nobody was quicker, and the [`keyring::Keyring`] holds it
 //! before anyone is answered; webhooks and the client look there each time.
 //!

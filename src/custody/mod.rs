@@ -1,19 +1,17 @@
-//! The keeping of secrets: the master key's file, the vault that it opens, and the one way to change a secret.
+//! The keeping of secrets: the vault that the master key opens, and the one way to change a secret.
 //!
-//! Invariant: what is held in memory is what the store keeps, from before whoever changed it is answered. A wrong master key is
-//! said and nothing is opened with it; a vault that exists is never replaced by a new one.
+//! Invariant: what is held in memory is what the store keeps, from before whoever changed it is answered. A vault that exists is never
+//! replaced by a new one.
 //! Not here: which change is right (`keyring`), who may ask for it (`http`), what is changed at Twilio (`jobs`).
 
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+mod master_key;
+
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use data_encoding::HEXLOWER;
 use tokio::sync::watch;
 
-use crate::archive;
 use crate::audit::{Actor, Deed};
 use crate::clock::{Clock, Time};
 use crate::keyring::{Entry, Keyring, Kind, Met, Options, Ring, Secret, State, Unturned, Vault, VaultKey, trace};
@@ -21,8 +19,9 @@ use crate::pause::{Cause, Paused, Scope};
 use crate::store::{Act, Govern, Handle, Locks, Rotation, Snapshot, StoreError, Use, Used, Write, Written};
 use crate::twilio::{Client, ClientError};
 
-/// The name of the master key's file in the data folder.
-pub const MASTER_KEY: &str = "master.key";
+use master_key::MasterKey;
+pub use master_key::{MASTER_KEY, recover};
+
 /// Whoever changes a secret while somebody else does looks again this often.
 const TRIES: usize = 5;
 /// A secret that was used less than this ago is in use.
@@ -66,7 +65,7 @@ pub struct Custody {
     clock: Clock,
     keyring: Keyring,
     options: Options,
-    path: PathBuf,
+    master_key: MasterKey,
     /// What stands in the configuration.
     configured: Vec<(Kind, Secret)>,
     /// Who is asked whether a secret opens anything; nobody, where no account is configured.
@@ -85,15 +84,15 @@ impl Custody {
         dir: &Path,
         configured: Vec<(Kind, Secret)>,
     ) -> Result<Self, CustodyError> {
-        let path = options.master_key_path.clone().unwrap_or_else(|| dir.join(MASTER_KEY));
+        let master_key = MasterKey::of(options, dir);
         let (clock, keyring) = (store.clock(), Keyring::default());
         let (turn, twilio, changes) = (tokio::sync::Mutex::default(), OnceLock::new(), watch::Sender::default());
         let (store, options) = (store.clone(), options.clone());
-        let custody = Self { store, clock, keyring, options, path, configured, twilio, changes, turn };
+        let custody = Self { store, clock, keyring, options, master_key, configured, twilio, changes, turn };
         let snapshot = custody.store.read()?;
         if let Some(locks) = snapshot.locks()? {
-            if custody.has_master() || snapshot.keeps_secrets()? {
-                custody.keyring.set_vault(Arc::new(custody.unlock(&locks)?));
+            if custody.master_key.is_there() || snapshot.keeps_secrets()? {
+                custody.keyring.set_vault(Arc::new(custody.master_key.unlock(&locks)?));
             } else {
                 custody.give_up().await?;
             }
@@ -149,7 +148,7 @@ impl Custody {
         if let Some(vault) = self.keyring.vault() {
             return Ok(vault);
         }
-        let master = self.master_or_new()?;
+        let master = self.master_key.read_or_make()?;
         let vault = Vault::new(rand::random());
         let locks = Locks { by_master: master.wrap(&vault, rand::random()), by_recovery: None };
         let deed = Deed::new("vault.made", locks.by_master.by.to_string(), "");
@@ -244,28 +243,17 @@ impl Custody {
     /// A new master key in the file takes the place of the one there; refused where the key stands in the configuration, since
     /// bluetick cannot write there.
     pub async fn rotate_master(&self, by: &Actor) -> Result<(), CustodyError> {
-        if self.options.master_key.is_some() {
-            let words = "the master key stands in the configuration, which bluetick does not write: put a new one there by \
-                         `bluetick secrets recover`, with the recovery key";
-            return Err(CustodyError::Locked(words.to_owned()));
-        }
+        self.master_key.check_writable()?;
         let vault = self.vault().await?;
         let _turn = self.turn.lock().await;
         let locks = self.store.read()?.locks()?.ok_or(CustodyError::Stale)?;
         let (key, expected) = (VaultKey::new(rand::random()), Some(locks.by_master.by));
         let wrapped = key.wrap(&vault, rand::random());
-        // Beside the old one until the store goes by the new one: a crash between leaves a file of each.
-        let next = self.path.with_extension("next");
-        write_key(&next, &key, true).map_err(|error| unwritten(&next, &error))?;
+        self.master_key.write_next(&key)?;
         let deed = Deed::new("master_key.rotated", wrapped.by.to_string(), "");
         let locks = Box::new(Locks { by_master: wrapped, ..locks });
         self.write(by.clone(), Act::Lock { locks, expected }, deed).await?;
-        settle(&self.path).map_err(|error| unwritten(&self.path, &error))?;
-        Ok(())
-    }
-
-    fn has_master(&self) -> bool {
-        self.options.master_key.is_some() || self.path.exists() || self.path.with_extension("next").exists()
+        self.master_key.settle_next()
     }
 
     /// Nothing is sealed but what bluetick makes anew by itself: a backup opens on another machine without any key.
@@ -358,47 +346,6 @@ impl Custody {
             other => unreachable!("a change is written or not, not {other:?}"),
         }
     }
-
-    fn unlock(&self, locks: &Locks) -> Result<Vault, CustodyError> {
-        if let Some(text) = &self.options.master_key {
-            let key = VaultKey::read(text.expose())
-                .map_err(|error| CustodyError::Locked(format!("secrets.master_key {error}")))?;
-            return key.unwrap(&locks.by_master).ok_or_else(|| wrong(&key, locks, "secrets.master_key"));
-        }
-        // A rotation that was cut off left two files; the store says which of them holds.
-        let paths = [self.path.clone(), self.path.with_extension("next")];
-        let keys: Vec<_> = paths.iter().filter_map(|path| read_key(path).transpose()).collect::<Result<_, _>>()?;
-        let Some(first) = keys.first() else {
-            return Err(CustodyError::Locked(format!(
-                "the secrets in the data file are sealed with the master key {}, and there is none at {}: bring that file along, or \
-                 open them with the recovery key (bluetick secrets recover), or give them up (bluetick secrets reset)",
-                locks.by_master.by,
-                self.path.display()
-            )));
-        };
-        let opened = keys.iter().find_map(|key| Some((key.name(), key.unwrap(&locks.by_master)?)));
-        let (by, vault) = opened.ok_or_else(|| wrong(first, locks, &self.path.display().to_string()))?;
-        if keys.len() == 2 {
-            let is_next = by == keys[1].name();
-            let done = if is_next { settle(&self.path) } else { fs::remove_file(&paths[1]) };
-            done.map_err(|error| unwritten(&self.path, &error))?;
-        }
-        Ok(vault)
-    }
-
-    fn master_or_new(&self) -> Result<VaultKey, CustodyError> {
-        if let Some(text) = &self.options.master_key {
-            return VaultKey::read(text.expose())
-                .map_err(|error| CustodyError::Locked(format!("secrets.master_key {error}")));
-        }
-        if let Some(key) = read_key(&self.path)? {
-            return Ok(key);
-        }
-        let key = VaultKey::new(rand::random());
-        write_key(&self.path, &key, false).map_err(|error| unwritten(&self.path, &error))?;
-        tracing::info!(path = %self.path.display(), "a master key was made: keep a copy of it apart from the backups");
-        Ok(key)
-    }
 }
 
 /// Says what came of a value that stands in the configuration.
@@ -431,77 +378,4 @@ fn tell(kind: Kind, met: Met) {
             "the configuration holds a secret that was revoked in an emergency: it is not used; make a new one, and write it there"
         ),
     }
-}
-
-/// Locks the vault of a stopped bluetick by the master key at `path`, made if there is none, with the help of the recovery key.
-pub fn recover(locks: &Locks, recovery: &VaultKey, path: &Path) -> Result<Locks, CustodyError> {
-    let wrapped = locks.by_recovery.as_ref().ok_or_else(|| {
-        CustodyError::Locked(
-            "there is no recovery key for these secrets: bluetick secrets recovery-key makes one".to_owned(),
-        )
-    })?;
-    let vault = recovery.unwrap(wrapped).ok_or_else(|| {
-        let (given, needed) = (recovery.name(), wrapped.by);
-        CustodyError::Locked(format!("that is another recovery key: {given}, and {needed} is needed"))
-    })?;
-    let key = match read_key(path)? {
-        Some(key) => key,
-        None => {
-            let key = VaultKey::new(rand::random());
-            write_key(path, &key, false).map_err(|error| unwritten(path, &error))?;
-            key
-        }
-    };
-    Ok(Locks { by_master: key.wrap(&vault, rand::random()), by_recovery: locks.by_recovery.clone() })
-}
-
-fn wrong(key: &VaultKey, locks: &Locks, place: &str) -> CustodyError {
-    CustodyError::Locked(format!(
-        "the master key in {place} is {}, and the secrets in the data file are sealed with {}: put that one there, or open them with \
-         the recovery key (bluetick secrets recover), or give them up (bluetick secrets reset)",
-        key.name(),
-        locks.by_master.by
-    ))
-}
-
-fn read_key(path: &Path) -> Result<Option<VaultKey>, CustodyError> {
-    let text = match fs::read_to_string(path) {
-        Ok(text) => Secret::new(text),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => {
-            return Err(CustodyError::Locked(format!("cannot read the master key {}: {error}", path.display())));
-        }
-    };
-    if fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o077 != 0) {
-        tracing::warn!(path = %path.display(), "others on this machine may read the master key: chmod 400 keeps them from it");
-    }
-    let key = VaultKey::read(text.expose());
-    key.map(Some).map_err(|error| CustodyError::Locked(format!("the master key in {} {error}", path.display())))
-}
-
-/// Whole and for its owner's eyes alone, or not there.
-fn write_key(path: &Path, key: &VaultKey, may_replace: bool) -> std::io::Result<()> {
-    let partial = path.with_extension("partial");
-    let _ = fs::remove_file(&partial);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o400).open(&partial)?;
-    writeln!(file, "{}", key.write().expose())?;
-    file.sync_all()?;
-    match may_replace {
-        true => fs::rename(&partial, path)?,
-        false => {
-            fs::hard_link(&partial, path)?;
-            fs::remove_file(&partial)?;
-        }
-    }
-    archive::sync_folder_of(path)
-}
-
-/// The next key takes the place of the one before.
-fn settle(path: &Path) -> std::io::Result<()> {
-    fs::rename(path.with_extension("next"), path)?;
-    archive::sync_folder_of(path)
-}
-
-fn unwritten(path: &Path, error: &std::io::Error) -> CustodyError {
-    CustodyError::Locked(format!("cannot write the master key {}: {error}", path.display()))
 }
