@@ -11,7 +11,7 @@ use super::body;
 use super::error::{Code, Problem};
 use super::fields::Fields;
 use super::principal::Principal;
-use super::sessions::{MAX_BODY, govern};
+use super::sessions::{MAX_BODY, govern, guess};
 use super::users;
 use crate::audit::Deed;
 use crate::keyring::{Phone, Secret, Totp, User, password};
@@ -37,9 +37,12 @@ pub(super) async fn password(request: HttpRequest, app: Data<App>, payload: Payl
         fields.wrong("password", error.to_string());
     }
     fields.end()?;
-    if !app.reception.compare(Some(user.hash.clone()), Secret::new(current)).await?.is_it {
-        return Err(Problem::new(Code::WrongLogin, "the current password is another"));
-    }
+    let is_theirs = async {
+        let compared = app.reception.compare(Some(user.hash.clone()), Secret::new(current)).await?;
+        let another = || Problem::new(Code::WrongLogin, "the current password is another");
+        compared.is_it.then_some(()).ok_or_else(another)
+    };
+    guess(&app, &request, &who, is_theirs).await?;
     user.hash = app.reception.hash(Secret::new(new)).await?;
     user.password_at = app.clock.now();
     keep(&app, &who, user, Ending::AllBut(who.visit()?.id), "user.password_changed").await

@@ -75,13 +75,13 @@ struct Claim {
 pub(super) async fn open(request: HttpRequest, app: Data<App>, payload: Payload) -> Result<HttpResponse, Problem> {
     let (who, now) = (Principal::of(&request), app.clock.now());
     let claim = claim(&body::json(&request, payload, MAX_BODY).await?)?;
-    let (client, account) = (app.client(&request), claim.user.clone());
+    let (client, account, typed) = (app.client(&request), account(&app, &claim.user), claim.user.clone());
     app.limits.login(client, &account, now)?;
     let proven = prove(&app, claim, now).await;
     match &proven {
         Ok(_) => app.limits.login_succeeded(client, &account),
         Err(problem) if problem.code == Code::WrongLogin => {
-            note_wrong(&app, &who, &account)?;
+            note_wrong(&app, &who, &typed)?;
             app.limits.login_failed(client, &account, app.clock.now());
         }
         Err(problem) if problem.code == Code::TotpNeeded => app.limits.login_goes_on(client, &account, now),
@@ -95,6 +95,12 @@ pub(super) async fn open(request: HttpRequest, app: Data<App>, payload: Payload)
     let before = cookie::read(request.headers()).map_or(Before::Nothing, |before| Before::Ends(before.id()));
     let deed = Deed::new("session.opened", "", session.agent.clone());
     grant(&app, &who.named(&name), session, before, shown, deed).await
+}
+
+/// At whose password a guess is: however the name is written. What can be nobody's name is one account, so that there are not as many
+/// guesses as ways to write it.
+fn account(app: &App, typed: &str) -> String {
+    if app.options.declares(typed) { typed.to_owned() } else { User::name(typed).unwrap_or_default() }
 }
 
 /// Who it is, and what of it must still be right when it is written down; nothing, of the person of the configuration.
@@ -148,20 +154,30 @@ pub(super) async fn step_up(request: HttpRequest, app: Data<App>, payload: Paylo
     let (password, code): (String, String) = (fields.take("password", "a text"), fields.take("code", "a text"));
     fields.end()?;
     let visit = who.visit()?;
-    let (client, account) = (app.client(&request), visit.session.user.as_str());
-    app.limits.login(client, account, now)?;
-    let shown = prove_again(&app, visit, Secret::new(password), &code, now).await;
-    match &shown {
-        Ok(_) => app.limits.login_succeeded(client, account),
-        Err(_) => {
-            note_wrong(&app, &who, account)?;
-            app.limits.login_failed(client, account, app.clock.now());
-        }
-    }
-    let shown = shown?;
+    let shown = guess(&app, &request, &who, prove_again(&app, visit, Secret::new(password), &code, now)).await?;
     let session = Session { proven_at: now, ..visit.session.clone() };
     let deed = Deed::new("session.proven", visit.id.to_string(), "");
     grant(&app, &who, session, Before::GoesOn(visit.id), shown, deed).await
+}
+
+/// Lets somebody who is logged in prove something as seldom as a stranger may: their session may be in other hands.
+pub(super) async fn guess<T>(
+    app: &App,
+    request: &HttpRequest,
+    who: &Principal,
+    proof: impl Future<Output = Result<T, Problem>>,
+) -> Result<T, Problem> {
+    let (client, account) = (app.client(request), who.visit()?.session.user.as_str());
+    app.limits.login(client, account, app.clock.now())?;
+    let proven = proof.await;
+    match &proven {
+        Ok(_) => app.limits.login_succeeded(client, account),
+        Err(_) => {
+            note_wrong(app, who, account)?;
+            app.limits.login_failed(client, account, app.clock.now());
+        }
+    }
+    proven
 }
 
 /// Whether it is still them.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use actix_web::test::TestRequest;
 use serde_json::{Value, json};
 
-use super::super::testing::{Answer, House};
+use super::super::testing::{Answer, House, move_to};
 use crate::keyring::{Hash, Phone, Role, Secret, Totp, User};
 use crate::store::{Act, Ending, Govern, Write, Written};
 
@@ -133,6 +133,41 @@ async fn layer_6_replay_a_phone_is_asked_for_only_after_the_right_password_and_e
     house.app.clock.advance(MINUTE);
     let next = json!({"user": "otto", "password": PASSWORD, "code": shown(&house)});
     assert_eq!(log_in(&house, &next).await.status.as_u16(), 204);
+}
+
+#[actix_web::test]
+async fn layer_2_limits_a_name_written_otherwise_is_no_other_account_to_guess_at() {
+    let house = house().await;
+    let from_afar = async |body: Value| {
+        house
+            .call(post("/session", &body).peer_addr("203.0.113.9:1".parse().expect("an address")))
+            .await
+            .status
+            .as_u16()
+    };
+    let guess = |name: &str| json!({"user": name, "password": "a guess"});
+    assert_eq!(from_afar(guess("otto")).await, 401);
+    for name in ["otto", "Otto", "OTTO", " otto", "\totto ", "   otto"] {
+        assert_eq!(from_afar(guess(name)).await, 429, "{name:?}");
+    }
+    assert_eq!(from_afar(guess("nobody at all")).await, 401, "somebody else");
+    assert_eq!(from_afar(guess("no/name")).await, 429, "what can be nobody's name is one account");
+}
+
+#[actix_web::test]
+async fn layer_2_limits_a_session_guesses_its_persons_password_no_faster_than_a_stranger() {
+    let house = house().await;
+    let own = as_anna(&house).await;
+    let change = async |current: &str| {
+        let body = json!({"current": current, "password": "another horse of another colour"});
+        let request = post("/session/password", &body).peer_addr("203.0.113.9:1".parse().expect("an address"));
+        with(&house, &own, request).await.status.as_u16()
+    };
+    assert_eq!((change("a guess").await, change("another guess").await), (401, 429));
+    assert_eq!(change(PASSWORD).await, 429, "the right one waits too");
+    move_to(&house, house.app.clock.now().plus(Duration::from_secs(2)));
+    assert_eq!(change(PASSWORD).await, 204);
+    assert_eq!(change("a guess").await, 401, "who was right starts anew");
 }
 
 #[actix_web::test]
