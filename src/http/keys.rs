@@ -198,6 +198,10 @@ fn only_what_they_have(
     networks: &[String],
     expires_at: Option<Time>,
 ) -> Result<(), Problem> {
+    if who.token.is_some() {
+        let detail = "an access token ends, and so must what is done with it: a key is made and rotated with a key";
+        return Err(Problem::new(Code::Forbidden, detail));
+    }
     let beyond = scopes.without(who.scopes);
     if !beyond.is_empty() {
         let detail = format!("{} may not hand out what it may not do itself: {beyond}", who.name);

@@ -44,6 +44,22 @@ async fn a_token_does_what_its_key_may_for_an_hour() {
 }
 
 #[actix_web::test]
+async fn a_token_of_an_hour_makes_and_learns_no_secret_that_lasts() {
+    let house = House::new();
+    let key = house.key(Scopes::all()).await;
+    let (token, id) = (token(&house, &key, "").await, house.get("/v1/keys").await.json()["data"][0]["id"].clone());
+    let ask = async |path: &str, body: serde_json::Value| {
+        let request = TestRequest::post().uri(path).set_json(body);
+        house.call(request.insert_header(("authorization", format!("Bearer {token}")))).await.problem()
+    };
+    let forbidden = (403, "forbidden".to_owned());
+    assert_eq!(ask("/v1/keys", serde_json::json!({"name": "x", "scopes": ["send"]})).await, forbidden);
+    let rotations = format!("/v1/keys/{}/rotations", id.as_str().expect("an id"));
+    assert_eq!(ask(&rotations, serde_json::json!({})).await, forbidden);
+    assert_eq!(status(&house, &token, "/v1/keys").await, 200, "it looks at them all the same");
+}
+
+#[actix_web::test]
 async fn a_token_ends_with_the_secret_it_was_given_for() {
     let house = House::new();
     let first = house.key(Scopes::all()).await;
