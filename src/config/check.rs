@@ -8,10 +8,13 @@ use reqwest::Url;
 use super::{Config, Mode};
 use crate::clock::Clock;
 use crate::http;
-use crate::keyring::VaultKey;
+use crate::keyring::{VaultKey, password};
 use crate::message::Address;
 use crate::timetable::Timetable;
 use crate::twilio::BadOptions;
+
+/// Shortest key of the configuration in live mode: nobody guesses as many at random, however fast they ask.
+const MIN_API_KEY: usize = 20;
 
 /// Something that cannot work, by the key that a person would change.
 pub(super) struct Flaw {
@@ -134,11 +137,27 @@ impl Flaws {
             let is_set = secret.as_ref().is_some_and(|secret| !secret.is_empty());
             self.check(key, secret.is_none() || is_set, &format!("{key} is empty: leave it out, or set it"));
         }
+        if config.mode == Mode::Live {
+            self.strength(config);
+        }
         self.check(
             "http.api_key",
             address.ip().is_loopback() || http.api_key.is_some(),
             &format!("http.api_key must be set when http.listen is open to the network ({})", http.listen),
         );
+    }
+
+    /// What may do everything is not guessed, where it counts. A key has no back-off, so that it can never be locked out.
+    fn strength(&mut self, config: &Config) {
+        let http = &config.http;
+        self.check(
+            "http.api_key",
+            http.api_key.as_ref().is_none_or(|key| key.chars().count() >= MIN_API_KEY),
+            &format!("http.api_key may do everything, and in live mode has at least {MIN_API_KEY} characters: `openssl rand -hex 32`"),
+        );
+        if let Some(Err(error)) = http.admin_password.as_ref().map(|text| password::check(text, &http.admin_user)) {
+            self.add("http.admin_password", format!("http.admin_password {error} (in live mode)"));
+        }
     }
 
     fn transport(&mut self, config: &Config) {

@@ -92,7 +92,8 @@ pub(super) static KEYS: &[Key] = &[
     .example("[\"10.0.0.0/8\", \"192.0.2.7\"]"),
     key(
         "http.api_key",
-        "What the team's app sends as \"Authorization: Bearer …\". Without it /v1 is closed to the network.",
+        "What the team's app sends as \"Authorization: Bearer …\". Without it /v1 is closed to the network. In live mode \
+         at least 20 characters.",
     )
     .secret()
     .example("\"a-long-random-text\""),
@@ -101,7 +102,7 @@ pub(super) static KEYS: &[Key] = &[
         "The name of somebody who may do everything on the pages without having been entered as a user: for demos, and for whoever\n\
          declares all there is. Users are better: `bluetick admin add`, with a role and a second proof each.",
     ),
-    key("http.admin_password", "Their password; it is not kept anywhere else. Without it only users log in.")
+    key("http.admin_password", "Their password; it is not kept anywhere else. Without it only users log in. In live mode as strong as a user's.")
         .secret()
         .example("\"another-long-random-text\""),
     key(

@@ -345,7 +345,7 @@ fn layer_1_transport_live_mode_does_not_start_in_clear() {
     let refused = |http: &str| {
         let text = format!(
             "mode = \"live\"\npublic_url = \"https://wa.example.com\"\n\
-             [http]\napi_key = \"k\"\nadmin_password = \"p\"\n{http}\n\
+             [http]\napi_key = \"0123456789abcdef0123\"\nadmin_password = \"four words nobody joins\"\n{http}\n\
              [twilio]\naccount_sid = \"AC00000000000000000000000000000001\"\nauth_token = \"t\"\n"
         );
         load(&text, &[]).err().map(|error| error.to_string())
@@ -371,13 +371,22 @@ fn layer_1_transport_live_mode_does_not_start_in_clear() {
 #[test]
 fn a_whole_live_configuration_is_accepted() {
     let text = "mode = \"live\"\npublic_url = \"https://wa.example.com/hooks\"\n\
-                [http]\nlisten = \"0.0.0.0:8080\"\napi_key = \"k\"\nadmin_password = \"p\"\n\
+                [http]\nlisten = \"0.0.0.0:8080\"\napi_key = \"0123456789abcdef0123\"\nadmin_password = \"four words nobody joins\"\n\
                 trusted_proxies = [\"10.0.0.0/8\"]\n\
                 [twilio]\naccount_sid = \"AC00000000000000000000000000000001\"\nauth_token = \"0f1e2d3c4b5a69788796a5b4c3d2e1f0\"\n\
                 from = \"whatsapp:+15550001111\"\n\
                 [[senders]]\naddress = \"whatsapp:+15550001111\"\nrate_per_s = 20.0\n";
     let config = load(text, &[]).expect("a live configuration");
     assert_eq!((config.mode, config.warnings()), (Mode::Live, Vec::new()));
+    let weak =
+        text.replace("0123456789abcdef0123", "0123456789abcdef012").replace("four words nobody joins", "hunter2");
+    let refused = load(&weak, &[]).expect_err("both are guessed").to_string();
+    assert!(
+        refused.contains("http.api_key may do everything, and in live mode has at least 20 characters"),
+        "{refused}"
+    );
+    assert!(refused.contains("http.admin_password must have at least 12 characters"), "{refused}");
+    load(&weak.replace("mode = \"live\"", "mode = \"sandbox\""), &[]).expect("where nothing depends on it");
 }
 
 #[test]
