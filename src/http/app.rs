@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::Options;
 use super::client::Proxies;
+use super::events::Seats;
 use super::limits::Limits;
 use super::reception::Reception;
 use super::usage::Usage;
@@ -99,8 +100,8 @@ pub struct Tally {
     pub quarantined: Meter,
     /// Passwords and codes of people that were wrong.
     pub wrong_logins: Meter,
-    /// Every open event stream holds a clone.
-    pub streams: Arc<()>,
+    /// The open event streams.
+    pub(super) streams: Seats,
 }
 
 /// A rate is the mean of this many whole seconds.

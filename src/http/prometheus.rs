@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
@@ -104,7 +103,7 @@ impl Scrape {
             uptime_s: now.since(app.boot_at).as_secs_f64(),
             store_waiting: i64::try_from(app.store.waiting()).unwrap_or(i64::MAX),
             has_failed: app.store.has_failed(),
-            streams: i64::try_from(Arc::strong_count(&app.tally.streams) - 1).unwrap_or(i64::MAX),
+            streams: i64::try_from(app.tally.streams.taken()).unwrap_or(i64::MAX),
             last_event: snapshot.last_event()?,
             tallies: [
                 ("requests_accepted", "Messages taken in since the start", app.tally.accepted.total()),

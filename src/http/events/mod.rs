@@ -2,6 +2,7 @@
 //!
 //! Invariant: both are read from the store by number, so nothing is missed, doubled or kept for anyone in memory.
 
+mod seats;
 mod stream;
 mod view;
 
@@ -20,8 +21,7 @@ use crate::message::MessageId;
 use crate::store::{Snapshot, StoreError};
 use view::Names;
 
-#[cfg(test)]
-use stream::MAX_STREAMS;
+pub(super) use seats::Seats;
 pub(super) use view::EventView;
 
 /// How many events a page has where nobody says.

@@ -4,7 +4,6 @@
 //! came before, so that a slow client costs nobody memory.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpResponse;
@@ -14,6 +13,7 @@ use futures_util::stream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use super::seats::Seat;
 use super::{Subject, page};
 use crate::clock::Clock;
 use crate::http::app::App;
@@ -23,8 +23,6 @@ use crate::http::sight::Sight;
 use crate::keyring::Keyring;
 use crate::store::{Handle, StoreError};
 
-/// A page, a follower on a terminal and a few apps; each costs a connection and a read of the store a commit.
-pub(in crate::http) const MAX_STREAMS: usize = 64;
 /// How many events one read of the store takes: about 60 kB, so that a stream that catches up lets others in between.
 const BATCH: usize = 200;
 /// Proxies end what is silent for a minute; often for half of one.
@@ -35,7 +33,7 @@ const GREETING: &str = "retry: 2000\n\n";
 /// One client that follows along.
 struct Stream {
     /// What it is counted by, for as long as it lives.
-    _seat: Arc<()>,
+    _seat: Seat,
     store: Handle,
     newest: watch::Receiver<u64>,
     clock: Clock,
@@ -54,12 +52,8 @@ struct Stream {
 /// Opens a stream of what comes after an event.
 pub(super) fn open(app: &App, after: u64, subject: Subject, who: Principal) -> Result<HttpResponse, Problem> {
     let sight = Sight::of(&who);
-    let seat = Arc::clone(&app.tally.streams);
-    // One more is held by the tally itself.
-    if Arc::strong_count(&seat) > MAX_STREAMS + 1 {
-        let detail = format!("{MAX_STREAMS} event streams are open already: close one, or ask for pages with ?after=");
-        return Err(Problem::new(Code::TooManyStreams, detail));
-    }
+    let seat = app.tally.streams.take(&who.name);
+    let seat = seat.map_err(|error| Problem::new(Code::TooManyStreams, error.to_string()))?;
     let store = app.store.clone();
     let newest = store.wake().newest.clone();
     let (end, revoked) = (app.shutdown.subscribe(), app.revoked.subscribe());

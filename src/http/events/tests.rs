@@ -8,7 +8,7 @@ use actix_web::test::{TestRequest, call_service, init_service};
 use actix_web::web::get;
 use serde_json::{Value, json};
 
-use super::MAX_STREAMS;
+use super::seats::MAX_OF_ONE;
 use crate::http::story::{self, OTHER, SERVICE};
 use crate::http::testing::{House, PERSON, SENDER, api};
 use crate::keyring::Scopes;
@@ -133,8 +133,10 @@ async fn a_stream_of_one_message_is_silent_about_others() {
 #[actix_web::test]
 async fn there_are_only_so_many_streams_and_a_closed_one_makes_room() {
     let house = House::new();
+    let take = || house.app.tally.streams.take("ak_other").expect("a seat");
+    let _others: Vec<_> = std::iter::repeat_with(take).take(MAX_OF_ONE).collect();
     let mut open = Vec::new();
-    for _ in 0..MAX_STREAMS {
+    for _ in 0..MAX_OF_ONE {
         open.push(follow(&house, "", None).await);
     }
     let ask = || api(TestRequest::get().uri("/v1/events")).insert_header(("accept", "text/event-stream"));
